@@ -1,0 +1,56 @@
+import { type ChannelCredentials, Client, credentials } from "@grpc/grpc-js";
+import { defaultRpcLimits, type RpcLimits, wireLimit } from "../limits.ts";
+
+export interface ChannelOptions {
+  /**
+   * Where the other side listens: `host:port`, or several of them, or a grpc target such as
+   * `dns:///assistant:7402`. Calls are spread over every address that it resolves to.
+   */
+  readonly address: string | readonly string[];
+  /** Plaintext where it isn't said. */
+  readonly credentials?: ChannelCredentials;
+  readonly limits?: Partial<RpcLimits>;
+}
+
+/** Connections to the replicas of one service. Clients share it; whoever made it closes it. */
+export interface Channel {
+  readonly address: string;
+  readonly limits: RpcLimits;
+  /** For this package's own use: grpc-js's client, which knows no service. */
+  readonly grpc: Client;
+  /** Ends the connections. Calls that still run end with a TransportError, later ones are not sent. */
+  close(): void;
+}
+
+/** Creates a channel. It connects with the first call, and again by itself whenever it lost the peer. */
+export function createChannel(options: ChannelOptions): Channel {
+  const limits = { ...defaultRpcLimits, ...options.limits };
+  const { address, target } = toTarget(options.address);
+  const grpc = new Client(target, options.credentials ?? credentials.createInsecure(), {
+    "grpc.service_config": JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+    // A service config from DNS could switch on retries behind our back.
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.enable_retries": 0,
+    "grpc.enable_http_proxy": 0,
+    // A channel of its own: closing it closes its connections, and nobody else's.
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.max_send_message_length": wireLimit(limits.maxRequestBytes),
+    "grpc.max_receive_message_length": wireLimit(limits.maxResponseBytes),
+    "grpc.keepalive_time_ms": limits.keepaliveTimeMs,
+    "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMs,
+    "grpc.keepalive_permit_without_calls": 1,
+    "grpc.initial_reconnect_backoff_ms": limits.minReconnectMs,
+    "grpc.max_reconnect_backoff_ms": limits.maxReconnectMs,
+    "grpc.dns_min_time_between_resolutions_ms": limits.maxReconnectMs,
+  });
+  return { address, limits, grpc, close: () => grpc.close() };
+}
+
+function toTarget(address: string | readonly string[]): { address: string; target: string } {
+  if (typeof address === "string") return { address, target: address };
+  const list = address.join(",");
+  const first = address[0];
+  if (first === undefined) throw new TypeError("A channel needs at least one address.");
+  if (address.length === 1) return { address: first, target: first };
+  return { address: list, target: `${first.startsWith("[") ? "ipv6" : "ipv4"}:${list}` };
+}

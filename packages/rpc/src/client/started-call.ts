@@ -1,0 +1,136 @@
+import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
+import {
+  type CallOptions as GrpcCallOptions,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+  type StatusObject,
+} from "@grpc/grpc-js";
+import type { HandlerError } from "../errors/handler-error.ts";
+import { fromStatus } from "../errors/status-details.ts";
+import { TransportError } from "../errors/transport-error.ts";
+import { CALL_ID_HEADER } from "../server/handler-context.ts";
+import type { CallOptions } from "./call-options.ts";
+import type { Channel } from "./channel.ts";
+
+/** A method of whatever kind, with the messages that it takes and gives. */
+export type MethodOf<I extends DescMessage, O extends DescMessage> = DescMethod & {
+  readonly input: I;
+  readonly output: O;
+};
+
+/** What the four kinds of calls have in common: where it goes, for how long, and how it can fail. */
+export class StartedCall {
+  /** `/tandem.assistant.v1.DbProxy/Transaction` */
+  readonly path: string;
+  readonly metadata: Metadata;
+  readonly grpcOptions: GrpcCallOptions;
+  /** Cancels the call: the caller's signal, and that of the handler on whose behalf it is made. */
+  readonly signal: AbortSignal | undefined;
+  readonly #channel: Channel;
+  readonly #options: CallOptions;
+  #sent: "no" | "maybe" = "no";
+
+  /** Fails with a TransportError where the call need not be sent at all. */
+  constructor(channel: Channel, method: DescMethod, options: CallOptions) {
+    this.#channel = channel;
+    this.#options = options;
+    this.path = `/${method.parent.typeName}/${method.name}`;
+    this.signal = anySignal(options.signal, options.context?.signal);
+    const deadline = earliestDeadline(channel, method, options);
+    if (this.signal?.aborted === true) throw this.cancelled();
+    if (deadline <= Date.now()) {
+      throw this.error(status.DEADLINE_EXCEEDED, "the deadline had passed before the call was made");
+    }
+    this.metadata = toMetadata(options);
+    this.grpcOptions = { deadline, credentials: credentials.createFromMetadataGenerator(this.#onPicked) };
+  }
+
+  // grpc-js asks for a call's credentials once it has picked a connection, right before it opens the
+  // stream. No earlier public sign tells a request that may be under way from one that can't be.
+  readonly #onPicked = (_: unknown, callback: (error: null, metadata: Metadata) => void): void => {
+    this.#sent = "maybe";
+    callback(null, NO_METADATA);
+  };
+
+  /** The class of our own that stands for what grpc-js reports. */
+  fromGrpc(error: ServiceError): HandlerError | TransportError {
+    const decided = fromStatus(error, this.path.slice(1));
+    if (decided !== undefined) return decided;
+    if (error.code === status.CANCELLED && this.signal?.aborted === true) return this.cancelled();
+    return this.error(error.code, error.details, error);
+  }
+
+  /** A failure that this side found, with what is known of the request's fate by now. */
+  error(code: status, details: string, cause?: unknown): TransportError {
+    const { address } = this.#channel;
+    return new TransportError({
+      code,
+      details,
+      cause,
+      address,
+      sent: this.#sent,
+      method: this.path.slice(1),
+    });
+  }
+
+  cancelled(): TransportError {
+    return this.error(status.CANCELLED, "the caller cancelled it", this.signal?.reason);
+  }
+
+  /** Checks an encoded request against the limit before any of it is sent. */
+  checkRequest(bytes: Uint8Array): Buffer {
+    const { maxRequestBytes } = this.#channel.limits;
+    if (bytes.byteLength > maxRequestBytes) {
+      const details = `the message has ${bytes.byteLength} bytes, the limit is ${maxRequestBytes}`;
+      throw this.error(status.RESOURCE_EXHAUSTED, details);
+    }
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Cancels the grpc call when the caller's signal says so; the function returned stops listening. */
+  cancelOnAbort(call: { cancel(): void }): () => void {
+    const { signal } = this;
+    if (signal === undefined) return () => {};
+    const cancel = (): void => call.cancel();
+    signal.addEventListener("abort", cancel, { once: true });
+    return () => signal.removeEventListener("abort", cancel);
+  }
+
+  onHeaders(metadata: Metadata): void {
+    this.#options.onHeaders?.(metadata);
+  }
+
+  onStatus(received: StatusObject): void {
+    this.#options.onTrailers?.(received.metadata);
+  }
+}
+
+const NO_METADATA = new Metadata();
+
+function earliestDeadline(channel: Channel, method: DescMethod, options: CallOptions): number {
+  const { timeoutMs, deadline, context } = options;
+  const given = [
+    timeoutMs === undefined ? Infinity : Date.now() + timeoutMs,
+    deadline?.getTime() ?? Infinity,
+    context?.deadline?.getTime() ?? Infinity,
+  ];
+  const earliest = Math.min(...given);
+  const byDefault = method.methodKind === "unary" ? Date.now() + channel.limits.defaultTimeoutMs : Infinity;
+  return earliest === Infinity ? byDefault : earliest;
+}
+
+function anySignal(...signals: readonly (AbortSignal | undefined)[]): AbortSignal | undefined {
+  const given = signals.filter((signal) => signal !== undefined);
+  return given.length > 1 ? AbortSignal.any(given) : given[0];
+}
+
+function toMetadata(options: CallOptions): Metadata {
+  const metadata = new Metadata({ waitForReady: options.waitForReady ?? false });
+  for (const [name, value] of Object.entries(options.metadata ?? {})) {
+    metadata.set(name, typeof value === "string" ? value : Buffer.from(value));
+  }
+  if (options.context !== undefined) metadata.set(CALL_ID_HEADER, options.context.callId);
+  return metadata;
+}

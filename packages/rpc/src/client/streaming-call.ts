@@ -1,0 +1,126 @@
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
+import { once } from "node:events";
+import type { CallOptions } from "./call-options.ts";
+import type { Channel } from "./channel.ts";
+import { type MethodOf, StartedCall } from "./started-call.ts";
+import { asIs } from "./unary-call.ts";
+
+/**
+ * Any call that streams, seen as many requests and many responses. It starts with the first response
+ * asked for; leaving the loop early cancels it. Back-pressure holds both ways: a request is taken from
+ * `requests` only when the one before is on its way, a response is read only when it is asked for.
+ */
+export async function* callStreaming<I extends DescMessage, O extends DescMessage>(
+  channel: Channel,
+  method: MethodOf<I, O>,
+  requests: AsyncIterable<MessageInitShape<I>>,
+  options: CallOptions = {},
+): AsyncGenerator<MessageShape<O>, void, undefined> {
+  const call = new StartedCall(channel, method, options);
+  const stream = openStream(channel, call);
+  const stopListening = call.cancelOnAbort(stream);
+  const sending = new RequestPump(stream, call, method.input, requests);
+  try {
+    for await (const bytes of stream) yield decode(call, method.output, bytes);
+  } catch (error) {
+    // The caller's own iterable failed first: that is what went wrong, not the cancellation behind it.
+    throw sending.failure ?? (isServiceError(error) ? call.fromGrpc(error) : error);
+  } finally {
+    stopListening();
+    stream.cancel();
+    sending.stop();
+  }
+}
+
+function openStream(channel: Channel, call: StartedCall): ClientDuplexStream<Buffer, Buffer> {
+  try {
+    const { path, metadata, grpcOptions } = call;
+    const stream = channel.grpc.makeBidiStreamRequest(path, asIs, asIs, metadata, grpcOptions);
+    stream.on("metadata", (headers) => call.onHeaders(headers));
+    stream.on("status", (received) => call.onStatus(received));
+    // Read errors surface in the loop; this listener only keeps a late one from ending the process.
+    stream.on("error", () => {});
+    return stream;
+  } catch (cause) {
+    // grpc-js throws where the channel was closed.
+    throw call.error(status.UNAVAILABLE, "the channel is closed", cause);
+  }
+}
+
+function decode<O extends DescMessage>(call: StartedCall, schema: O, bytes: Uint8Array): MessageShape<O> {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (cause) {
+    throw call.error(status.INTERNAL, `the answer is not a ${schema.typeName}`, cause);
+  }
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && "details" in error && "metadata" in error;
+}
+
+/** Sends what the caller's iterable gives, one message at a time, until either side is done. */
+class RequestPump<I extends DescMessage> {
+  /** What the caller's iterable, or the encoding of what it gave, failed with. */
+  failure: unknown;
+  readonly #stream: ClientDuplexStream<Buffer, Buffer>;
+  readonly #iterator: AsyncIterator<MessageInitShape<I>>;
+  #stopped = false;
+
+  constructor(
+    stream: ClientDuplexStream<Buffer, Buffer>,
+    call: StartedCall,
+    schema: I,
+    requests: AsyncIterable<MessageInitShape<I>>,
+  ) {
+    this.#stream = stream;
+    this.#iterator = requests[Symbol.asyncIterator]();
+    stream.once("status", () => this.stop());
+    void this.#run((request) => call.checkRequest(toBinary(schema, create(schema, request))));
+  }
+
+  /** Takes no more from the iterable. One that is waiting for its next value is told, not waited for. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    // Whatever its clean-up throws, the call is over and its outcome known.
+    void Promise.resolve(this.#iterator.return?.()).catch(() => {});
+  }
+
+  async #run(encode: (request: MessageInitShape<I>) => Buffer): Promise<void> {
+    try {
+      for (;;) {
+        const next = await this.#iterator.next();
+        if (this.#stopped) return;
+        if (next.done === true) break;
+        if (!this.#stream.write(encode(next.value))) await this.#drained();
+      }
+      this.#stopped = true;
+      this.#stream.end();
+    } catch (error) {
+      if (this.#stopped) return;
+      this.failure = error;
+      this.#stream.cancel();
+    }
+  }
+
+  async #drained(): Promise<void> {
+    const over = new AbortController();
+    const options = { signal: over.signal };
+    const waits = [once(this.#stream, "drain", options), once(this.#stream, "close", options)];
+    try {
+      await Promise.race(waits);
+    } finally {
+      over.abort();
+      await Promise.allSettled(waits);
+    }
+  }
+}

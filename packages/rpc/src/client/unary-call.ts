@@ -1,0 +1,43 @@
+import { create, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { DescMessage } from "@bufbuild/protobuf";
+import { type ServiceError, status } from "@grpc/grpc-js";
+import type { CallOptions } from "./call-options.ts";
+import type { Channel } from "./channel.ts";
+import { type MethodOf, StartedCall } from "./started-call.ts";
+
+/** One request, one response. Rejects with a HandlerError or a TransportError, and with nothing else. */
+export async function callUnary<I extends DescMessage, O extends DescMessage>(
+  channel: Channel,
+  method: MethodOf<I, O>,
+  request: MessageInitShape<I>,
+  options: CallOptions = {},
+): Promise<MessageShape<O>> {
+  const call = new StartedCall(channel, method, options);
+  const bytes = call.checkRequest(toBinary(method.input, create(method.input, request)));
+  return new Promise((resolve, reject) => {
+    let stopListening: (() => void) | undefined;
+    const done = (error: ServiceError | null, response: Buffer | undefined): void => {
+      stopListening?.();
+      if (error !== null) return reject(call.fromGrpc(error));
+      if (response === undefined) return reject(call.error(status.INTERNAL, "the answer has no message"));
+      try {
+        resolve(fromBinary(method.output, response));
+      } catch (cause) {
+        reject(call.error(status.INTERNAL, `the answer is not a ${method.output.typeName}`, cause));
+      }
+    };
+    try {
+      const { path, metadata, grpcOptions } = call;
+      const grpcCall = channel.grpc.makeUnaryRequest(path, asIs, asIs, bytes, metadata, grpcOptions, done);
+      stopListening = call.cancelOnAbort(grpcCall);
+      grpcCall.on("metadata", (headers) => call.onHeaders(headers));
+      grpcCall.on("status", (received) => call.onStatus(received));
+    } catch (cause) {
+      // grpc-js throws where the channel was closed.
+      reject(call.error(status.UNAVAILABLE, "the channel is closed", cause));
+    }
+  });
+}
+
+/** Messages are encoded and decoded here, not inside grpc-js, so that a failure has a name of ours. */
+export const asIs = (bytes: Buffer): Buffer => bytes;

@@ -1,0 +1,42 @@
+import { status } from "@grpc/grpc-js";
+
+/**
+ * `no`: nothing of the request has left this process, trying again can't apply it twice.
+ * `maybe`: it can have been sent, and the other side can have acted on it.
+ */
+export type Sent = "no" | "maybe";
+
+export interface TransportErrorOptions {
+  readonly code: status;
+  readonly sent: Sent;
+  /** `tandem.assistant.v1.DbProxy/Transaction` */
+  readonly method: string;
+  readonly address: string;
+  /** What the transport says happened. */
+  readonly details: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * No handler said it: the request never arrived, the answer never came back, or something in between
+ * (a proxy, grpc itself) answered instead.
+ */
+export class TransportError extends Error {
+  override readonly name = "TransportError";
+  readonly code: status;
+  readonly sent: Sent;
+  readonly method: string;
+  readonly address: string;
+
+  constructor(options: TransportErrorOptions) {
+    const { code, sent, method, address, details } = options;
+    const fate = sent === "no" ? "The request was not sent" : "The request may have been sent";
+    super(`${method} at ${address} got no answer from a handler (${status[code]}: ${details}). ${fate}.`, {
+      cause: options.cause,
+    });
+    this.code = code;
+    this.sent = sent;
+    this.method = method;
+    this.address = address;
+  }
+}

@@ -1,0 +1,29 @@
+export { type Channel, type ChannelOptions, createChannel } from "./client/channel.ts";
+export type { CallOptions } from "./client/call-options.ts";
+export { type Client, createClient } from "./client/client.ts";
+export {
+  type DatabaseFault,
+  type FieldViolation,
+  HandlerError,
+  type HandlerErrorOptions,
+  type OutcomeName,
+  type UnmetGuard,
+} from "./errors/handler-error.ts";
+export { type Reason, type ReasonTraits, reasonTraits } from "./errors/reasons.ts";
+export { cutToBytes } from "./errors/status-details.ts";
+export { type Sent, TransportError } from "./errors/transport-error.ts";
+export { type Health, WHOLE_SERVER } from "./health/health-service.ts";
+export {
+  PeerNotReadyError,
+  type PeerState,
+  waitForPeer,
+  type WaitForPeerOptions,
+} from "./health/wait-for-peer.ts";
+export { defaultRpcLimits, type RpcLimits } from "./limits.ts";
+export { createLogger, type Logger, type LoggerOptions } from "./logger.ts";
+export { runService, type RunningService, type ServiceOptions } from "./process/run-service.ts";
+export { SettingError, Settings } from "./process/settings.ts";
+export type { HandlerContext } from "./server/handler-context.ts";
+export type { Handlers, Interceptor } from "./server/handlers.ts";
+export { type DrainResult, ListenError, RpcServer, type RpcServerOptions } from "./server/server.ts";
+export { Metadata, status as StatusCode } from "@grpc/grpc-js";

@@ -1,0 +1,47 @@
+/**
+ * Every number of this package that bounds something, in one place. All of them can be set where a
+ * server or a channel is created; none is read from anywhere else.
+ */
+export interface RpcLimits {
+  /** The largest request that a handler is given and that a client sends. */
+  readonly maxRequestBytes: number;
+  /** The largest response that a handler may give and that a client takes. */
+  readonly maxResponseBytes: number;
+  /** How long a call may take where its caller sets no deadline. Streams have none by default. */
+  readonly defaultTimeoutMs: number;
+  /** After this a connection is replaced, so that new replicas are found. */
+  readonly maxConnectionAgeMs: number;
+  /** How long calls on a connection that is being replaced may still run. */
+  readonly maxConnectionAgeGraceMs: number;
+  /** How often a quiet connection is asked whether it still lives, and how long it may take to answer. */
+  readonly keepaliveTimeMs: number;
+  readonly keepaliveTimeoutMs: number;
+  /** Connections are opened again after at least and at most this long. */
+  readonly minReconnectMs: number;
+  readonly maxReconnectMs: number;
+  /** How long a server waits for running calls when it is told to stop. */
+  readonly drainTimeoutMs: number;
+}
+
+const MIB = 1024 * 1024;
+
+export const defaultRpcLimits: RpcLimits = {
+  maxRequestBytes: 4 * MIB,
+  maxResponseBytes: 4 * MIB,
+  defaultTimeoutMs: 10_000,
+  maxConnectionAgeMs: 5 * 60_000,
+  maxConnectionAgeGraceMs: 30_000,
+  keepaliveTimeMs: 20_000,
+  keepaliveTimeoutMs: 5_000,
+  minReconnectMs: 100,
+  maxReconnectMs: 2_000,
+  drainTimeoutMs: 8_000,
+};
+
+/**
+ * grpc-js answers a message over its own limit with a bare RESOURCE_EXHAUSTED that looks like load.
+ * Its limit stands above ours, so that ours speaks first, with a reason.
+ */
+export function wireLimit(bytes: number): number {
+  return 2 * bytes;
+}

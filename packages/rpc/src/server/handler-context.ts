@@ -1,0 +1,29 @@
+import type { Metadata } from "@grpc/grpc-js";
+import type { Logger } from "../logger.ts";
+
+/** Carries the id under which a call, and the calls that it leads to, are logged on every side. */
+export const CALL_ID_HEADER = "tandem-call-id";
+
+/** What a handler knows of the call it answers. Hand it on as `context` to the calls that it makes. */
+export interface HandlerContext {
+  /** `tandem.assistant.v1.DbProxy/Transaction` */
+  readonly method: string;
+  readonly callId: string;
+  /** The caller's address, for the log. Not an identity. */
+  readonly peer: string;
+  /** When the caller stops waiting. */
+  readonly deadline: Date | undefined;
+  /**
+   * Aborted when nobody waits for the answer any more: the caller cancelled, its deadline passed, its
+   * connection broke, or the server stops by force.
+   */
+  readonly signal: AbortSignal;
+  /** Aborted when the server begins to drain: a stream without an end of its own should end now. */
+  readonly draining: AbortSignal;
+  readonly metadata: Metadata;
+  /** Sent with the first response, and with the status. */
+  readonly responseHeaders: Metadata;
+  readonly responseTrailers: Metadata;
+  /** Logs with the call's id and method. */
+  readonly logger: Logger;
+}

@@ -1,0 +1,40 @@
+import type {
+  DescMethodBiDiStreaming,
+  DescMethodClientStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import type { HandlerContext } from "./handler-context.ts";
+
+type Awaitable<T> = T | Promise<T>;
+
+/** A service's handlers: a function for each of its methods, none left out. */
+export type Handlers<S extends DescService> = {
+  readonly [K in keyof S["method"]]: HandlerOf<S["method"][K]>;
+};
+
+type HandlerOf<M> =
+  M extends DescMethodUnary<infer I, infer O>
+    ? (request: MessageShape<I>, context: HandlerContext) => Awaitable<MessageInitShape<O>>
+    : M extends DescMethodServerStreaming<infer I, infer O>
+      ? (request: MessageShape<I>, context: HandlerContext) => AsyncIterable<MessageInitShape<O>>
+      : M extends DescMethodClientStreaming<infer I, infer O>
+        ? (
+            requests: AsyncIterable<MessageShape<I>>,
+            context: HandlerContext,
+          ) => Awaitable<MessageInitShape<O>>
+        : M extends DescMethodBiDiStreaming<infer I, infer O>
+          ? (
+              requests: AsyncIterable<MessageShape<I>>,
+              context: HandlerContext,
+            ) => AsyncIterable<MessageInitShape<O>>
+          : never;
+
+/**
+ * Runs around every call, whatever its kind. It lets the call through with `next`, or throws a
+ * HandlerError instead of calling it.
+ */
+export type Interceptor = (context: HandlerContext, next: () => Promise<void>) => Promise<void>;

@@ -1,0 +1,140 @@
+import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { status } from "@grpc/grpc-js";
+import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, UntypedHandleCall } from "@grpc/grpc-js";
+import { once } from "node:events";
+import { type AnswerStatus, toAnswer } from "./answer.ts";
+import type { HandlerContext } from "./handler-context.ts";
+import type { Interceptor } from "./handlers.ts";
+import type { RunningCall } from "./running-call.ts";
+
+type Unary = (
+  request: MessageShape<DescMessage>,
+  context: HandlerContext,
+) => Promise<MessageInitShape<DescMessage>>;
+type Streaming = (
+  requests: AsyncIterable<MessageShape<DescMessage>>,
+  context: HandlerContext,
+) => AsyncIterable<MessageInitShape<DescMessage>>;
+
+export interface CallRunner {
+  /** Begins a call: counts it among those that a drain waits for. */
+  readonly begin: (
+    call: ServerUnaryCall<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
+    path: string,
+  ) => RunningCall;
+  readonly finish: (call: RunningCall) => void;
+  readonly intercept: Interceptor;
+}
+
+/** What grpc-js calls for a method with one request and one response. */
+export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner): UntypedHandleCall {
+  return (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
+    const running = runner.begin(call, toPath(method));
+    const { context } = running;
+    let response: Buffer | undefined;
+    const run = async (): Promise<void> => {
+      const request = running.decode(method.input, call.request);
+      response = running.encode(method.output, await handler(request, context));
+    };
+    const answer = async (): Promise<void> => {
+      const failure = await attempt(running, () => runner.intercept(context, run));
+      runner.finish(running);
+      if (failure !== undefined) return callback(failure);
+      call.sendMetadata(context.responseHeaders);
+      callback(null, response, context.responseTrailers);
+    };
+    void answer();
+  };
+}
+
+/** What grpc-js calls for a method that streams, seen as many requests and many responses. */
+export function streamingCall(method: DescMethod, handler: Streaming, runner: CallRunner): UntypedHandleCall {
+  return (stream: ServerDuplexStream<Buffer, Buffer>): void => {
+    const running = runner.begin(stream, toPath(method));
+    const { context } = running;
+    const run = async (): Promise<void> => {
+      const responses = handler(readRequests(method, stream, running), context);
+      for await (const response of untilAborted(responses, context.signal)) {
+        await write(stream, running.encode(method.output, response), context);
+      }
+    };
+    const answer = async (): Promise<void> => {
+      const failure = await attempt(running, () => runner.intercept(context, run));
+      runner.finish(running);
+      if (failure === undefined) {
+        stream.end(context.responseTrailers);
+        return;
+      }
+      // Only the event carries the code and the details; destroy(error) would end it without either.
+      stream.emit("error", Object.assign(new Error(failure.details), failure));
+    };
+    void answer();
+  };
+}
+
+function toPath(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
+
+async function attempt(running: RunningCall, run: () => Promise<void>): Promise<AnswerStatus | undefined> {
+  const { context } = running;
+  const started = performance.now();
+  let failure: AnswerStatus | undefined;
+  try {
+    await run();
+  } catch (error) {
+    failure = toAnswer(error, context);
+  }
+  const ms = Math.round(performance.now() - started);
+  context.logger.debug({ code: status[failure?.code ?? status.OK], ms, peer: context.peer }, "call");
+  running.answered();
+  return failure;
+}
+
+async function* readRequests(
+  method: DescMethod,
+  stream: ServerDuplexStream<Buffer, Buffer>,
+  running: RunningCall,
+): AsyncGenerator<MessageShape<DescMessage>> {
+  try {
+    // Without destroyOnReturn the stream can still be answered when the handler stops reading early.
+    for await (const bytes of stream.iterator({ destroyOnReturn: false })) {
+      yield running.decode(method.input, bytes);
+    }
+  } catch (error) {
+    // A stream that ends because the caller left says "premature close": the reason is the caller.
+    throw running.context.signal.aborted ? running.context.signal.reason : error;
+  }
+}
+
+async function write(
+  stream: ServerDuplexStream<Buffer, Buffer>,
+  bytes: Buffer,
+  context: HandlerContext,
+): Promise<void> {
+  context.signal.throwIfAborted();
+  stream.sendMetadata(context.responseHeaders);
+  if (stream.write(bytes)) return;
+  await once(stream, "drain", { signal: context.signal });
+}
+
+/** Gives what the handler gives, but doesn't wait for its next value once nobody waits for that. */
+async function* untilAborted<T>(values: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = values[Symbol.asyncIterator]();
+  const aborted = Promise.withResolvers<never>();
+  aborted.promise.catch(() => {});
+  const onAbort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const next = await Promise.race([iterator.next(), aborted.promise]);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    // The handler's own clean-up runs; whoever left doesn't wait for it, nor for what it throws.
+    void Promise.resolve(iterator.return?.()).catch(() => {});
+  }
+}

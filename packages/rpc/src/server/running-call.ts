@@ -1,0 +1,101 @@
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { Metadata } from "@grpc/grpc-js";
+import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
+import { randomUUID } from "node:crypto";
+import { HandlerError } from "../errors/handler-error.ts";
+import type { RpcLimits } from "../limits.ts";
+import type { Logger } from "../logger.ts";
+import { CALL_ID_HEADER, type HandlerContext } from "./handler-context.ts";
+
+export interface RunningCallOptions {
+  readonly call: ServerSurfaceCall;
+  readonly method: string;
+  readonly limits: RpcLimits;
+  readonly logger: Logger;
+  readonly draining: AbortSignal;
+}
+
+/** One call while its handler runs: its context, its cancellation, and the way in and out of bytes. */
+export class RunningCall {
+  readonly context: HandlerContext;
+  readonly #limits: RpcLimits;
+  readonly #ended = new AbortController();
+  #answered = false;
+
+  constructor(options: RunningCallOptions) {
+    const { call, method, logger, draining } = options;
+    this.#limits = options.limits;
+    const deadline = call.getDeadline();
+    const callId = toCallId(call.metadata);
+    this.context = {
+      method,
+      callId,
+      peer: call.getPeer(),
+      deadline: deadline === Infinity ? undefined : new Date(deadline),
+      signal: this.#ended.signal,
+      draining,
+      metadata: call.metadata,
+      responseHeaders: new Metadata(),
+      responseTrailers: new Metadata(),
+      logger: logger.child({ callId, method }),
+    };
+    call.once("cancelled", () => this.end());
+  }
+
+  /** Tells the handler, where it still runs, that nobody waits for its answer. */
+  end(): void {
+    if (this.#answered || this.#ended.signal.aborted) return;
+    this.#ended.abort(
+      new HandlerError({ reason: "CANCELLED_BY_CALLER", message: "Nobody waits for the answer any more." }),
+    );
+  }
+
+  /** From here on the end of the call is no cancellation: grpc-js reports both alike. */
+  answered(): void {
+    this.#answered = true;
+  }
+
+  decode<I extends DescMessage>(schema: I, bytes: Uint8Array): MessageShape<I> {
+    const { maxRequestBytes } = this.#limits;
+    if (bytes.byteLength > maxRequestBytes) {
+      const message = `The message has ${bytes.byteLength} bytes, the limit is ${maxRequestBytes}: send less at a time.`;
+      throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message });
+    }
+    try {
+      return fromBinary(schema, bytes);
+    } catch (cause) {
+      throw new HandlerError({
+        reason: "INVALID_REQUEST",
+        message: `This is not a ${schema.typeName}.`,
+        cause,
+      });
+    }
+  }
+
+  encode<O extends DescMessage>(schema: O, response: MessageInitShape<O>): Buffer {
+    const bytes = toBinary(schema, create(schema, response));
+    const { maxResponseBytes } = this.#limits;
+    if (bytes.byteLength <= maxResponseBytes)
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    // By now the handler has done its work: a handler whose effects could be lost this way must check
+    // the size itself, before it commits.
+    throw new HandlerError({
+      reason: "RESULT_TOO_LARGE",
+      outcome: "UNKNOWN",
+      message: `The answer has ${bytes.byteLength} bytes, the limit is ${maxResponseBytes}: ask for less at a time.`,
+    });
+  }
+}
+
+// An id that would forge or flood a line of the log is replaced, not cleaned.
+function toCallId(metadata: Metadata): string {
+  const given = metadata.get(CALL_ID_HEADER)[0];
+  return typeof given === "string" && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
+}

@@ -1,0 +1,212 @@
+import type {
+  DescMessage,
+  DescMethod,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedHandleCall } from "@grpc/grpc-js";
+import { HandlerError } from "../errors/handler-error.ts";
+import { createHealth, type Health } from "../health/health-service.ts";
+import { defaultRpcLimits, type RpcLimits, wireLimit } from "../limits.ts";
+import type { Logger } from "../logger.ts";
+import { addReflection } from "../reflection.ts";
+import type { HandlerContext } from "./handler-context.ts";
+import type { Handlers, Interceptor } from "./handlers.ts";
+import { type CallRunner, streamingCall, unaryCall } from "./run-call.ts";
+import { RunningCall } from "./running-call.ts";
+
+export interface RpcServerOptions {
+  readonly logger: Logger;
+  readonly limits?: Partial<RpcLimits>;
+  /** Run around every call, the first one outermost. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Lets anyone who can connect list the services: off unless asked for. */
+  readonly reflection?: boolean;
+}
+
+/**
+ * A gRPC server of typed services, with grpc.health.v1 beside them.
+ *
+ * States: created → listening (`listen`) → draining (`drain`: takes no call, those that run finish) →
+ * stopped. `drain` can be called in each of them, any number of times.
+ */
+export class RpcServer {
+  readonly health: Health;
+  readonly #grpc: Server;
+  readonly #limits: RpcLimits;
+  readonly #logger: Logger;
+  readonly #interceptors: readonly Interceptor[];
+  readonly #running = new Set<RunningCall>();
+  readonly #draining = new AbortController();
+  readonly #services: DescService[] = [];
+  readonly #reflection: boolean;
+  #drained: Promise<DrainResult> | undefined;
+
+  constructor(options: RpcServerOptions) {
+    this.#logger = options.logger;
+    this.#limits = { ...defaultRpcLimits, ...options.limits };
+    this.#interceptors = options.interceptors ?? [];
+    this.#reflection = options.reflection ?? false;
+    this.#grpc = new Server({
+      "grpc.max_receive_message_length": wireLimit(this.#limits.maxRequestBytes),
+      "grpc.max_send_message_length": wireLimit(this.#limits.maxResponseBytes),
+      "grpc.max_connection_age_ms": this.#limits.maxConnectionAgeMs,
+      "grpc.max_connection_age_grace_ms": this.#limits.maxConnectionAgeGraceMs,
+      "grpc.keepalive_time_ms": this.#limits.keepaliveTimeMs,
+      "grpc.keepalive_timeout_ms": this.#limits.keepaliveTimeoutMs,
+    });
+    this.health = createHealth();
+    this.addService(this.health.service, this.health.handlers);
+  }
+
+  /** Adds a service before the server listens. Its health is NOT_SERVING until that is set. */
+  addService<S extends DescService>(service: S, handlers: Handlers<S>): void {
+    const definition: Record<string, ServiceDefinition[string]> = {};
+    const implementation: Record<string, UntypedHandleCall> = {};
+    for (const method of service.methods) {
+      definition[method.localName] = {
+        path: `/${service.typeName}/${method.name}`,
+        // To grpc-js a method that streams at all is one that streams both ways: on the wire it's the same.
+        requestStream: method.methodKind !== "unary",
+        responseStream: method.methodKind !== "unary",
+        requestSerialize: asIs,
+        requestDeserialize: asIs,
+        responseSerialize: asIs,
+        responseDeserialize: asIs,
+      };
+      // The handlers' type is derived from the same descriptors that are walked here.
+      const handler = handlers[method.localName as keyof Handlers<S>] as AnyHandler;
+      implementation[method.localName] = this.#toGrpc(method, handler.bind(handlers));
+    }
+    this.#grpc.addService(definition, implementation);
+    this.#services.push(service);
+    if (service.typeName !== this.health.service.typeName) this.health.set(service.typeName, false);
+  }
+
+  /** Listens on `host:port`; port 0 takes a free one. Gives the address that it listens on. */
+  async listen(address: string, credentials?: ServerCredentials): Promise<string> {
+    if (this.#reflection) addReflection(this.#grpc, this.#services);
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#grpc.bindAsync(address, credentials ?? ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(new ListenError(address, error)),
+      );
+    });
+    return address.replace(/:\d+$/, `:${port}`);
+  }
+
+  /**
+   * Takes no more calls, waits for those that run, and after `timeoutMs` ends what is left. Streams
+   * that have no end of their own watch `context.draining`.
+   */
+  drain(options: { readonly timeoutMs?: number } = {}): Promise<DrainResult> {
+    this.#drained ??= this.#drain(options.timeoutMs ?? this.#limits.drainTimeoutMs);
+    return this.#drained;
+  }
+
+  async #drain(timeoutMs: number): Promise<DrainResult> {
+    this.health.setAll(false);
+    this.#draining.abort();
+    let timer: NodeJS.Timeout | undefined;
+    const inTime = await Promise.race([
+      new Promise<true>((resolve) => this.#grpc.tryShutdown(() => resolve(true))),
+      new Promise<false>((resolve) => (timer = setTimeout(resolve, timeoutMs, false))),
+    ]);
+    clearTimeout(timer);
+    const forced = inTime ? 0 : this.#running.size;
+    for (const call of this.#running) call.end();
+    this.#grpc.forceShutdown();
+    return { forced };
+  }
+
+  #toGrpc(method: DescMethod, handler: AnyHandler): UntypedHandleCall {
+    const runner: CallRunner = {
+      begin: (call, path) => this.#begin(call, path),
+      finish: (call) => this.#running.delete(call),
+      intercept: (context, next) => this.#intercept(context, next),
+    };
+    switch (method.methodKind) {
+      case "unary":
+        return unaryCall(method, (request, context) => awaited(handler(request, context)), runner);
+      case "server_streaming":
+        return streamingCall(method, (requests, context) => oneRequest(handler, requests, context), runner);
+      case "client_streaming":
+        return streamingCall(method, (requests, context) => oneResponse(handler, requests, context), runner);
+      case "bidi_streaming":
+        return streamingCall(method, (requests, context) => iterated(handler(requests, context)), runner);
+    }
+  }
+
+  #begin(call: ConstructorParameters<typeof RunningCall>[0]["call"], method: string): RunningCall {
+    const draining = this.#draining.signal;
+    const running = new RunningCall({ call, method, limits: this.#limits, logger: this.#logger, draining });
+    this.#running.add(running);
+    return running;
+  }
+
+  async #intercept(context: HandlerContext, next: () => Promise<void>): Promise<void> {
+    if (context.draining.aborted) {
+      throw new HandlerError({
+        reason: "DRAINING",
+        message: "This instance is stopping: send it to another one.",
+      });
+    }
+    let chain = next;
+    for (const interceptor of this.#interceptors.toReversed()) {
+      const inner = chain;
+      chain = () => interceptor(context, inner);
+    }
+    await chain();
+  }
+}
+
+export interface DrainResult {
+  /** How many calls still ran when the time was up. */
+  readonly forced: number;
+}
+
+/** The address can't be listened on: it is taken, not this machine's, or not allowed. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+
+  constructor(address: string, cause: Error) {
+    super(`${address} can't be listened on (${cause.message}): choose another address or free this one.`, {
+      cause,
+    });
+  }
+}
+
+type AnyHandler = (request: unknown, context: HandlerContext) => unknown;
+type Requests = AsyncIterable<MessageShape<DescMessage>>;
+type Response = MessageInitShape<DescMessage>;
+
+const asIs = (bytes: Buffer): Buffer => bytes;
+
+// What a handler gives is known from its method's kind, which the caller of these has looked at.
+async function awaited(result: unknown): Promise<Response> {
+  return (await result) as Response;
+}
+
+function iterated(result: unknown): AsyncIterable<Response> {
+  return result as AsyncIterable<Response>;
+}
+
+async function* oneRequest(
+  handler: AnyHandler,
+  requests: Requests,
+  context: HandlerContext,
+): AsyncGenerator<Response> {
+  for await (const request of requests) {
+    yield* iterated(handler(request, context));
+    return;
+  }
+  throw new HandlerError({ reason: "INVALID_REQUEST", message: "The request has no message." });
+}
+
+async function* oneResponse(
+  handler: AnyHandler,
+  requests: Requests,
+  context: HandlerContext,
+): AsyncGenerator<Response> {
+  yield await awaited(handler(requests, context));
+}
