@@ -18,5 +18,6 @@ export function createLogger(options: LoggerOptions): Logger {
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
+  // Written at once: the last line before a process dies is the one that is wanted.
+  return pino(settings, options.destination ?? pino.destination({ dest: 1, sync: true }));
 }

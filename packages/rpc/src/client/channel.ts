@@ -18,6 +18,9 @@ export interface Channel {
   readonly limits: RpcLimits;
   /** For this package's own use: grpc-js's client, which knows no service. */
   readonly grpc: Client;
+  /** For this package's own use: what still runs, to be cancelled when the channel is closed. */
+  readonly running: Set<{ cancel(): void }>;
+  readonly closed: boolean;
   /** Ends the connections. Calls that still run end with a TransportError, later ones are not sent. */
   close(): void;
 }
@@ -28,9 +31,9 @@ export function createChannel(options: ChannelOptions): Channel {
   const { address, target } = toTarget(options.address);
   const grpc = new Client(target, options.credentials ?? credentials.createInsecure(), {
     "grpc.service_config": JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
-    // A service config from DNS could switch on retries behind our back.
+    // A service config from DNS could switch on retries behind our back. Without one, grpc-js sends again
+    // only what the peer's HTTP/2 layer refused before any handler saw it, which no caller needs to hear of.
     "grpc.service_config_disable_resolution": 1,
-    "grpc.enable_retries": 0,
     "grpc.enable_http_proxy": 0,
     // A channel of its own: closing it closes its connections, and nobody else's.
     "grpc.use_local_subchannel_pool": 1,
@@ -43,7 +46,23 @@ export function createChannel(options: ChannelOptions): Channel {
     "grpc.max_reconnect_backoff_ms": limits.maxReconnectMs,
     "grpc.dns_min_time_between_resolutions_ms": limits.maxReconnectMs,
   });
-  return { address, limits, grpc, close: () => grpc.close() };
+  const running = new Set<{ cancel(): void }>();
+  let closed = false;
+  return {
+    address,
+    limits,
+    grpc,
+    running,
+    get closed() {
+      return closed;
+    },
+    close() {
+      closed = true;
+      // grpc-js alone would let them run until their deadlines.
+      for (const call of running) call.cancel();
+      grpc.close();
+    },
+  };
 }
 
 function toTarget(address: string | readonly string[]): { address: string; target: string } {

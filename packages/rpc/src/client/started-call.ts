@@ -54,11 +54,19 @@ export class StartedCall {
     callback(null, NO_METADATA);
   };
 
-  /** The class of our own that stands for what grpc-js reports. */
-  fromGrpc(error: ServiceError): HandlerError | TransportError {
+  /**
+   * The class of our own that stands for what grpc-js reports. `peer` is whom the call ended with: the
+   * channel's target, not an address, where its last attempt found no connection. An attempt before
+   * that was one that the peer's HTTP/2 layer refused unseen: grpc-js makes a second for no other reason.
+   */
+  fromGrpc(error: ServiceError, peer: string): HandlerError | TransportError {
+    if (peer === this.#channel.grpc.getChannel().getTarget()) this.#sent = "no";
     const decided = fromStatus(error, this.path.slice(1));
     if (decided !== undefined) return decided;
-    if (error.code === status.CANCELLED && this.signal?.aborted === true) return this.cancelled();
+    if (error.code === status.CANCELLED) {
+      if (this.signal?.aborted === true) return this.cancelled();
+      if (this.#channel.closed) return this.error(status.UNAVAILABLE, "the channel was closed", error);
+    }
     return this.error(error.code, error.details, error);
   }
 
@@ -89,13 +97,18 @@ export class StartedCall {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Cancels the grpc call when the caller's signal says so; the function returned stops listening. */
-  cancelOnAbort(call: { cancel(): void }): () => void {
-    const { signal } = this;
-    if (signal === undefined) return () => {};
+  /** From now on the caller's signal and the channel's end cancel the grpc call; `over` ends that. */
+  running(call: { cancel(): void }): { over(): void } {
+    const { running } = this.#channel;
     const cancel = (): void => call.cancel();
-    signal.addEventListener("abort", cancel, { once: true });
-    return () => signal.removeEventListener("abort", cancel);
+    running.add(call);
+    this.signal?.addEventListener("abort", cancel, { once: true });
+    return {
+      over: () => {
+        running.delete(call);
+        this.signal?.removeEventListener("abort", cancel);
+      },
+    };
   }
 
   onHeaders(metadata: Metadata): void {

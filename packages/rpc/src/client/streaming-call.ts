@@ -26,15 +26,15 @@ export async function* callStreaming<I extends DescMessage, O extends DescMessag
 ): AsyncGenerator<MessageShape<O>, void, undefined> {
   const call = new StartedCall(channel, method, options);
   const stream = openStream(channel, call);
-  const stopListening = call.cancelOnAbort(stream);
+  const running = call.running(stream);
   const sending = new RequestPump(stream, call, method.input, requests);
   try {
     for await (const bytes of stream) yield decode(call, method.output, bytes);
   } catch (error) {
     // The caller's own iterable failed first: that is what went wrong, not the cancellation behind it.
-    throw sending.failure ?? (isServiceError(error) ? call.fromGrpc(error) : error);
+    throw sending.failure ?? (isServiceError(error) ? call.fromGrpc(error, stream.getPeer()) : error);
   } finally {
-    stopListening();
+    running.over();
     stream.cancel();
     sending.stop();
   }

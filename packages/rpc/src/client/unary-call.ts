@@ -1,6 +1,6 @@
 import { create, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import type { DescMessage } from "@bufbuild/protobuf";
-import { type ServiceError, status } from "@grpc/grpc-js";
+import { type ClientUnaryCall, type ServiceError, status } from "@grpc/grpc-js";
 import type { CallOptions } from "./call-options.ts";
 import type { Channel } from "./channel.ts";
 import { type MethodOf, StartedCall } from "./started-call.ts";
@@ -15,10 +15,11 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
   const call = new StartedCall(channel, method, options);
   const bytes = call.checkRequest(toBinary(method.input, create(method.input, request)));
   return new Promise((resolve, reject) => {
-    let stopListening: (() => void) | undefined;
+    let grpcCall: ClientUnaryCall | undefined;
+    let running: { over(): void } | undefined;
     const done = (error: ServiceError | null, response: Buffer | undefined): void => {
-      stopListening?.();
-      if (error !== null) return reject(call.fromGrpc(error));
+      running?.over();
+      if (error !== null) return reject(call.fromGrpc(error, grpcCall?.getPeer() ?? ""));
       if (response === undefined) return reject(call.error(status.INTERNAL, "the answer has no message"));
       try {
         resolve(fromBinary(method.output, response));
@@ -28,8 +29,8 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
     };
     try {
       const { path, metadata, grpcOptions } = call;
-      const grpcCall = channel.grpc.makeUnaryRequest(path, asIs, asIs, bytes, metadata, grpcOptions, done);
-      stopListening = call.cancelOnAbort(grpcCall);
+      grpcCall = channel.grpc.makeUnaryRequest(path, asIs, asIs, bytes, metadata, grpcOptions, done);
+      running = call.running(grpcCall);
       grpcCall.on("metadata", (headers) => call.onHeaders(headers));
       grpcCall.on("status", (received) => call.onStatus(received));
     } catch (cause) {

@@ -11,7 +11,14 @@ import type { HandlerContext } from "./handler-context.ts";
 
 type Awaitable<T> = T | Promise<T>;
 
-/** A service's handlers: a function for each of its methods, none left out. */
+/**
+ * A service's handlers: a function for each of its methods, none left out.
+ *
+ * The end of a stream of requests says only that no more will come. Node's HTTP/2 gives a stream that
+ * its caller cancels an ordinary end before it resets it, so for a moment a caller that left looks like
+ * one that is done. A method whose effect depends on having all the requests needs a last one that says
+ * so, or requests that each stand alone.
+ */
 export type Handlers<S extends DescService> = {
   readonly [K in keyof S["method"]]: HandlerOf<S["method"][K]>;
 };

@@ -38,10 +38,13 @@ export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner
     };
     const answer = async (): Promise<void> => {
       const failure = await attempt(running, () => runner.intercept(context, run));
+      if (failure === undefined) {
+        call.sendMetadata(context.responseHeaders);
+        callback(null, response, context.responseTrailers);
+      } else {
+        callback(failure);
+      }
       runner.finish(running);
-      if (failure !== undefined) return callback(failure);
-      call.sendMetadata(context.responseHeaders);
-      callback(null, response, context.responseTrailers);
     };
     void answer();
   };
@@ -60,13 +63,13 @@ export function streamingCall(method: DescMethod, handler: Streaming, runner: Ca
     };
     const answer = async (): Promise<void> => {
       const failure = await attempt(running, () => runner.intercept(context, run));
-      runner.finish(running);
       if (failure === undefined) {
         stream.end(context.responseTrailers);
-        return;
+      } else {
+        // Only the event carries the code and the details; destroy(error) would end it without either.
+        stream.emit("error", Object.assign(new Error(failure.details), failure));
       }
-      // Only the event carries the code and the details; destroy(error) would end it without either.
-      stream.emit("error", Object.assign(new Error(failure.details), failure));
+      runner.finish(running);
     };
     void answer();
   };
@@ -87,7 +90,6 @@ async function attempt(running: RunningCall, run: () => Promise<void>): Promise<
   }
   const ms = Math.round(performance.now() - started);
   context.logger.debug({ code: status[failure?.code ?? status.OK], ms, peer: context.peer }, "call");
-  running.answered();
   return failure;
 }
 

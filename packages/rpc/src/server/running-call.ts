@@ -26,12 +26,18 @@ export interface RunningCallOptions {
 export class RunningCall {
   readonly context: HandlerContext;
   readonly #limits: RpcLimits;
+  /** Settles when the answer is on its way. */
+  readonly finished: Promise<void>;
   readonly #ended = new AbortController();
+  readonly #finished: () => void;
   #answered = false;
 
   constructor(options: RunningCallOptions) {
     const { call, method, logger, draining } = options;
     this.#limits = options.limits;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.finished = promise;
+    this.#finished = resolve;
     const deadline = call.getDeadline();
     const callId = toCallId(call.metadata);
     this.context = {
@@ -58,8 +64,9 @@ export class RunningCall {
   }
 
   /** From here on the end of the call is no cancellation: grpc-js reports both alike. */
-  answered(): void {
+  finish(): void {
     this.#answered = true;
+    this.#finished();
   }
 
   decode<I extends DescMessage>(schema: I, bytes: Uint8Array): MessageShape<I> {

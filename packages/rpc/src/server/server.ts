@@ -105,16 +105,16 @@ export class RpcServer {
   }
 
   async #drain(timeoutMs: number): Promise<DrainResult> {
+    const until = Date.now() + timeoutMs;
     this.health.setAll(false);
     this.#draining.abort();
-    let timer: NodeJS.Timeout | undefined;
-    const inTime = await Promise.race([
-      new Promise<true>((resolve) => this.#grpc.tryShutdown(() => resolve(true))),
-      new Promise<false>((resolve) => (timer = setTimeout(resolve, timeoutMs, false))),
-    ]);
-    clearTimeout(timer);
-    const forced = inTime ? 0 : this.#running.size;
+    // A connection that is closed while a request is on its way to it leaves the caller in doubt. So the
+    // connections stay, and new calls are refused by a handler, until the running ones are through.
+    await settledWithin(Promise.all([...this.#running].map((call) => call.finished)), timeoutMs);
+    const forced = this.#running.size;
     for (const call of this.#running) call.end();
+    const shutDown = new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()));
+    await settledWithin(shutDown, Math.max(0, until - Date.now()));
     this.#grpc.forceShutdown();
     return { forced };
   }
@@ -122,7 +122,7 @@ export class RpcServer {
   #toGrpc(method: DescMethod, handler: AnyHandler): UntypedHandleCall {
     const runner: CallRunner = {
       begin: (call, path) => this.#begin(call, path),
-      finish: (call) => this.#running.delete(call),
+      finish: (call) => this.#finish(call),
       intercept: (context, next) => this.#intercept(context, next),
     };
     switch (method.methodKind) {
@@ -140,8 +140,13 @@ export class RpcServer {
   #begin(call: ConstructorParameters<typeof RunningCall>[0]["call"], method: string): RunningCall {
     const draining = this.#draining.signal;
     const running = new RunningCall({ call, method, limits: this.#limits, logger: this.#logger, draining });
-    this.#running.add(running);
+    if (!draining.aborted) this.#running.add(running);
     return running;
+  }
+
+  #finish(call: RunningCall): void {
+    this.#running.delete(call);
+    call.finish();
   }
 
   async #intercept(context: HandlerContext, next: () => Promise<void>): Promise<void> {
@@ -158,6 +163,12 @@ export class RpcServer {
     }
     await chain();
   }
+}
+
+async function settledWithin(work: Promise<unknown>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeUp = new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+  await Promise.race([work, timeUp]).finally(() => clearTimeout(timer));
 }
 
 export interface DrainResult {

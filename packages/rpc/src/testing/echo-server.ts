@@ -17,6 +17,8 @@ export interface EchoPair extends AsyncDisposable {
 }
 
 export interface EchoPairOptions {
+  /** A free port of this machine's where it isn't said. */
+  readonly address?: string;
   readonly handlers?: Partial<Handlers<EchoService>>;
   readonly limits?: Partial<RpcLimits>;
   readonly clientLimits?: Partial<RpcLimits>;
@@ -32,7 +34,7 @@ export async function startEcho(options: EchoPairOptions = {}): Promise<EchoPair
   const { limits = {}, interceptors = [], reflection = false } = options;
   const server = new RpcServer({ logger, limits, interceptors, reflection });
   server.addService(Echo, { ...echoHandlers, ...options.handlers });
-  const address = await server.listen("127.0.0.1:0");
+  const address = await server.listen(options.address ?? "127.0.0.1:0");
   const channel = createChannel({ address, limits: options.clientLimits ?? limits });
   return {
     server,
