@@ -1,0 +1,61 @@
+import { join, relative, resolve } from "node:path";
+import { SettingError, Settings } from "@tandem/rpc";
+
+/** What can be set for a pair on one machine. */
+export interface LocalConfig {
+  readonly gatewayPort: number;
+  readonly assistantPort: number;
+  readonly postgresPort: number;
+  /** Absolute. */
+  readonly dataFolder: string;
+  readonly logLevel: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const repository = resolve(import.meta.dirname, "..", "..", "..");
+
+/** The names of the variables that set a port, for messages about it. */
+export const portVariables = {
+  gateway: "TANDEM_GATEWAY_PORT",
+  assistant: "TANDEM_ASSISTANT_PORT",
+  postgres: "TANDEM_POSTGRES_PORT",
+} as const;
+
+/**
+ * Reads the settings from the environment.
+ *
+ * @throws SettingError with a sentence that names the variable
+ */
+export function readConfig(environment: Environment = process.env): LocalConfig {
+  const settings = new Settings(environment);
+  const port = (name: string, byDefault: number): number =>
+    settings.integer(name, { byDefault, min: 1, max: 65_535 });
+  const config: LocalConfig = {
+    gatewayPort: port(portVariables.gateway, 7401),
+    assistantPort: port(portVariables.assistant, 7402),
+    postgresPort: port(portVariables.postgres, 7432),
+    dataFolder: resolve(settings.text("TANDEM_DATA", join(repository, ".tandem"))),
+    logLevel: settings.choice(
+      "TANDEM_LOG_LEVEL",
+      ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+      "info",
+    ),
+  };
+  if (new Set([config.gatewayPort, config.assistantPort, config.postgresPort]).size < 3) {
+    const { gateway, assistant, postgres } = portVariables;
+    throw new SettingError(`${gateway}, ${assistant} and ${postgres} must be three different ports.`);
+  }
+  return config;
+}
+
+/** The environment of a service: this process's own, with what is given to the service. */
+export function environmentFor(service: Environment, environment: Environment = process.env): Environment {
+  return { ...environment, ...service };
+}
+
+/** A path as a person would write it where they are. */
+export function shortPath(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith("..") || short === "" ? path : short;
+}

@@ -1,0 +1,17 @@
+// `npm start`: PostgreSQL, assistant and gateway on this machine, until somebody stops them.
+import { fileURLToPath } from "node:url";
+import { runLocal } from "./run-local.ts";
+
+// Whoever read what we print may be gone before us.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+
+process.exit(
+  await runLocal({
+    programs: {
+      assistant: fileURLToPath(import.meta.resolve("@tandem/assistant/main")),
+      gateway: fileURLToPath(import.meta.resolve("@tandem/gateway/main")),
+    },
+    write: (text) => process.stdout.write(text),
+    writeError: (text) => process.stderr.write(text),
+  }),
+);

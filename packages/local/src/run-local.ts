@@ -1,0 +1,124 @@
+import { EmbeddedServerError } from "@tandem/embedded";
+import { BootstrapError, ConnectError } from "@tandem/postgres";
+import { HandlerError, PeerNotReadyError, SettingError } from "@tandem/rpc";
+import { claimMachine } from "./claim-machine.ts";
+import { type LocalConfig, portVariables, readConfig, shortPath } from "./config.ts";
+import { LocalError } from "./local-error.ts";
+import { createProgress, type Progress } from "./progress.ts";
+import { type Part, type Programs, startPair } from "./start-pair.ts";
+import { watchStopRequests } from "./stop-requests.ts";
+
+// Nobody is asked for what they can't do any more: each ends before what it needs.
+const stopOrder = ["gateway", "assistant", "postgres"] as const;
+
+/** What to run and whom to tell. */
+export interface LocalOptions {
+  readonly programs: Programs;
+  /** For progress, and what the parts warn of. */
+  readonly write: (text: string) => void;
+  /** For the reason of a failure. */
+  readonly writeError: (text: string) => void;
+}
+
+/**
+ * Runs the pair with its PostgreSQL until it is asked to stop (a signal, the end of its parent) or a
+ * part of it ends, then stops everything in order: gateway, assistant, PostgreSQL.
+ *
+ * @returns the exit code: 0 after a request, 1 after a failure, whose reason was written in a sentence
+ */
+export async function runLocal(options: LocalOptions): Promise<0 | 1> {
+  const progress = createProgress(options.write);
+  const stop = watchStopRequests();
+  try {
+    const config = readConfig();
+    const lock = await claimMachine(config);
+    try {
+      await runParts({ config, progress, programs: options.programs, requested: stop.signal });
+      progress.say("everything is stopped");
+      return 0;
+    } finally {
+      await lock.release();
+    }
+  } catch (error) {
+    options.writeError(`tandem: ${describe(error)}\n`);
+    return 1;
+  } finally {
+    stop.dispose();
+  }
+}
+
+async function runParts(options: {
+  readonly config: LocalConfig;
+  readonly progress: Progress;
+  readonly programs: Programs;
+  readonly requested: AbortSignal;
+}): Promise<void> {
+  const { config, progress, programs, requested } = options;
+  const parts: Part[] = [];
+  // Aborted by a request, by a part's death, and where the start fails: nothing more is to be started.
+  const over = new AbortController();
+  const signal = AbortSignal.any([requested, over.signal]);
+  const death = Promise.withResolvers<never>();
+  // It may come while nobody waits for it any more.
+  death.promise.catch(() => undefined);
+  const onStarted = (part: Part): void => {
+    parts.push(part);
+    void part.exited.then((sentence) => death.reject(new LocalError(sentence)));
+  };
+  const starting = startPair({ config, progress, programs, signal, onStarted });
+  try {
+    await Promise.race([starting, death.promise, whenAborted(requested)]);
+    if (!requested.aborted) {
+      announce(config, progress);
+      await Promise.race([death.promise, whenAborted(requested)]);
+    }
+    progress.say(`stopping (${String(requested.reason)})`);
+  } catch (error) {
+    if (!requested.aborted) {
+      progress.say("something has failed: stopping everything");
+      throw error;
+    }
+  } finally {
+    over.abort(new LocalError("The start was called off."));
+    // What is being started has ended or is among the parts when this is settled.
+    await starting.catch(() => undefined);
+    for (const name of stopOrder) {
+      for (const part of parts) if (part.name === name) await part.stop();
+    }
+  }
+}
+
+function announce(config: LocalConfig, progress: Progress): void {
+  const { gatewayPort, assistantPort, postgresPort } = config;
+  progress.print(
+    `tandem ready in ${progress.elapsed()}: gateway 127.0.0.1:${gatewayPort}, ` +
+      `assistant 127.0.0.1:${assistantPort}, postgres 127.0.0.1:${postgresPort} (databases gateway, assistant)`,
+  );
+  progress.print(`Ctrl-C stops everything; data stays in ${shortPath(config.dataFolder)}`);
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+const foreseen = [
+  LocalError,
+  SettingError,
+  EmbeddedServerError,
+  BootstrapError,
+  ConnectError,
+  PeerNotReadyError,
+  HandlerError,
+];
+
+function describe(error: unknown): string {
+  if (error instanceof EmbeddedServerError && error.reason === "PORT_TAKEN") {
+    return `${error.message} (${portVariables.postgres} sets it.)`;
+  }
+  if (foreseen.some((known) => error instanceof known) && error instanceof Error) return error.message;
+  const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `this is a defect, please report it: ${details}`;
+}

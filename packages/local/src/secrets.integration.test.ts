@@ -1,0 +1,33 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { providePasswords } from "./secrets.ts";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tandem-secrets-"));
+});
+
+afterEach(() => rm(folder, { recursive: true }));
+
+test("makes passwords once, readable to their owner alone, and one more for a role that is new", async () => {
+  const first = await providePasswords(folder, ["one", "two"]);
+  expect(first["one"]).not.toBe(first["two"]);
+  expect((await stat(join(folder, "secrets.json"))).mode & 0o777).toBe(0o600);
+  expect(await providePasswords(folder, ["one", "two"])).toEqual(first);
+  const second = await providePasswords(folder, ["one", "two", "three"]);
+  expect(second).toEqual({ ...first, three: expect.any(String) });
+  expect(await providePasswords(folder, ["three"])).toEqual(second);
+  expect(await readdir(folder)).toEqual(["secrets.json"]);
+});
+
+test("makes new ones where the file holds something else", async () => {
+  for (const content of ["", "{", "[]", "null", '{"one": 1}']) {
+    await writeFile(join(folder, "secrets.json"), content);
+    const { one } = await providePasswords(folder, ["one"]);
+    expect(one).toMatch(/^[\w-]{32}$/);
+    expect(JSON.parse(await readFile(join(folder, "secrets.json"), "utf8"))).toEqual({ one });
+  }
+});

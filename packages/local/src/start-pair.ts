@@ -1,0 +1,150 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type EmbeddedServer, startEmbeddedServer } from "@tandem/embedded";
+import {
+  assistantDatabase,
+  bootstrapCluster,
+  type DatabasePlan,
+  gatewayDatabase,
+  withDatabase,
+} from "@tandem/postgres";
+import { type LocalConfig, shortPath } from "./config.ts";
+import type { Progress } from "./progress.ts";
+import { type Passwords, providePasswords } from "./secrets.ts";
+import { type ServiceProcess, startService } from "./service-process.ts";
+import { waitUntilServing } from "./wait-until-serving.ts";
+
+const servingTimeoutMs = 30_000;
+// Together with the servers' own bounds these stay below the 5 s within which everything ends.
+const serviceStopMs = 1_500;
+const drainMs = 1_000;
+const postgresStopMs = 1_000;
+
+/** Where the services' programs are. */
+export interface Programs {
+  readonly gateway: string;
+  readonly assistant: string;
+}
+
+/** Something that was started. */
+export interface Part {
+  readonly name: "gateway" | "assistant" | "postgres";
+  /** Resolves when it has ended, with a sentence that says how. */
+  readonly exited: Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** What starting needs to know, and whom it tells. */
+export interface PairOptions {
+  readonly config: LocalConfig;
+  readonly programs: Programs;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** Given each part as soon as it runs. Whoever starts a pair stops its parts once this is settled. */
+  readonly onStarted: (part: Part) => void;
+}
+
+/**
+ * Starts PostgreSQL, prepares both databases, starts both services and resolves when both are SERVING.
+ *
+ * @throws an error with a plain sentence where a part can't be started
+ */
+export async function startPair(options: PairOptions): Promise<void> {
+  const { config, progress, signal } = options;
+  const server = await startPostgres(options);
+  const plans = [gatewayDatabase, assistantDatabase];
+  const passwords = await providePasswords(config.dataFolder, plans.flatMap(rolesOf));
+  await bootstrapCluster({ adminUrl: server.adminUrl, databases: plans, passwords, signal });
+  progress.say(`databases ${plans.map(({ name }) => name).join(" and ")} are prepared`);
+  const assistantAddress = `127.0.0.1:${config.assistantPort}`;
+  // Where one fails, the other is not waited for.
+  const failed = new AbortController();
+  const start = { ...options, server, passwords, signal: AbortSignal.any([signal, failed.signal]) };
+  const starts = [
+    startAndAwait(start, { name: "assistant", plan: assistantDatabase, address: assistantAddress }),
+    startAndAwait(start, {
+      name: "gateway",
+      plan: gatewayDatabase,
+      address: `127.0.0.1:${config.gatewayPort}`,
+      environment: { TANDEM_ASSISTANT_ADDRESS: assistantAddress },
+    }),
+  ];
+  try {
+    await Promise.all(starts);
+  } catch (error) {
+    failed.abort(error);
+    // Nothing is being started any more when this is settled.
+    await Promise.allSettled(starts);
+    throw error;
+  }
+}
+
+async function startPostgres({ config, progress, signal, onStarted }: PairOptions): Promise<EmbeddedServer> {
+  const dataFolder = join(config.dataFolder, "postgres");
+  progress.say(`starting PostgreSQL (data in ${shortPath(dataFolder)})`);
+  const server = await startEmbeddedServer({
+    dataFolder,
+    port: config.postgresPort,
+    onProgress: (line) => progress.say(line),
+    signal,
+  });
+  onStarted({
+    name: "postgres",
+    exited: server.exited.then(({ code, signal: by }) => {
+      const how = by === null ? `exit code ${code}` : by;
+      return `PostgreSQL ended (${how}); its log is ${shortPath(server.logFile)}.`;
+    }),
+    stop: () => server.stop({ fastMs: postgresStopMs }),
+  });
+  progress.say(`PostgreSQL ${server.version} accepts connections`);
+  return server;
+}
+
+async function startAndAwait(
+  options: PairOptions & { readonly server: EmbeddedServer; readonly passwords: Passwords },
+  service: {
+    readonly name: "gateway" | "assistant";
+    readonly plan: DatabasePlan;
+    readonly address: string;
+    readonly environment?: Readonly<Record<string, string>>;
+  },
+): Promise<void> {
+  const { config, progress, programs, signal, server, passwords } = options;
+  const { name, plan, address } = service;
+  signal.throwIfAborted();
+  const logs = join(config.dataFolder, "logs");
+  await mkdir(logs, { recursive: true, mode: 0o700 });
+  const process: ServiceProcess = await startService({
+    name,
+    main: programs[name],
+    logFile: join(logs, `${name}.log`),
+    onNotable: (line) => progress.say(line),
+    environment: {
+      TANDEM_LISTEN: address,
+      TANDEM_DATABASE_URL: roleUrl(server, plan, { role: plan.roles.app, passwords }),
+      TANDEM_MIGRATION_URL: roleUrl(server, plan, { role: plan.roles.owner, passwords }),
+      TANDEM_LOG_LEVEL: config.logLevel,
+      TANDEM_DRAIN_TIMEOUT_MS: String(drainMs),
+      TANDEM_STOP_WHEN_INPUT_ENDS: "true",
+      ...service.environment,
+    },
+  });
+  options.onStarted({ name, exited: process.exited, stop: () => process.stop({ timeoutMs: serviceStopMs }) });
+  await waitUntilServing({ name, address, timeoutMs: servingTimeoutMs, signal });
+  progress.say(`${name} is serving`);
+}
+
+function rolesOf({ roles }: DatabasePlan): string[] {
+  return [roles.owner, roles.app, ...(roles.dbproxy === undefined ? [] : [roles.dbproxy])];
+}
+
+function roleUrl(
+  server: EmbeddedServer,
+  plan: DatabasePlan,
+  { role, passwords }: { readonly role: string; readonly passwords: Passwords },
+): string {
+  const url = new URL(withDatabase(server.adminUrl, plan.name));
+  url.username = role;
+  url.password = passwords[role] ?? "";
+  return url.href;
+}

@@ -1,0 +1,21 @@
+import { createChannel, waitForPeer } from "@tandem/rpc";
+
+/**
+ * Resolves when the service at an address reports SERVING as a whole.
+ *
+ * @throws PeerNotReadyError when the time is up; the signal's reason when that is aborted
+ */
+export async function waitUntilServing(options: {
+  readonly name: string;
+  readonly address: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  const { name, address, timeoutMs, signal } = options;
+  const channel = createChannel({ address, limits: { minReconnectMs: 25, maxReconnectMs: 100 } });
+  try {
+    await waitForPeer({ channel, name, timeoutMs, signal, intervalMs: 25 });
+  } finally {
+    channel.close();
+  }
+}

@@ -1,0 +1,20 @@
+export { expectNoBackends, expectNoOpenTransactions } from "./database-leaks.ts";
+export { type LeakTracker, trackLeaks } from "./leak-tracker.ts";
+export { createProcesses, type Processes, type SpawnedProcess, type SpawnOptions } from "./processes.ts";
+export { findProcesses, type FoundProcess } from "./find-processes.ts";
+export {
+  createTcpRelay,
+  type Direction,
+  type RelayConnection,
+  type RelayTrigger,
+  type TcpRelay,
+  type TriggerCondition,
+} from "./tcp-relay.ts";
+export {
+  createTestDatabase,
+  type DatabaseTemplate,
+  type TemplateTarget,
+  type TestDatabase,
+} from "./test-database.ts";
+export { runSql } from "./run-sql.ts";
+export { waitFor, type WaitOptions } from "./wait-for.ts";
