@@ -1,0 +1,36 @@
+export {
+  bootstrapCluster,
+  type BootstrapClusterOptions,
+  bootstrapDatabase,
+  type BootstrapDatabaseOptions,
+} from "./bootstrap.ts";
+export { BootstrapError } from "./bootstrap-error.ts";
+export { ConnectError, type ConnectFailure } from "./connect-error.ts";
+export {
+  createDatabase,
+  type Database,
+  type DatabaseOptions,
+  type PingOptions,
+  type Queries,
+  type Rows,
+  type Sql,
+  type SqlList,
+  type SqlValue,
+} from "./create-database.ts";
+export { withDatabase } from "./database-url.ts";
+export type { Notice } from "./driver.ts";
+export { isStalePlan } from "./foreign-error.ts";
+export { postgresLimits } from "./limits.ts";
+export { openDatabase, type OpenDatabase, type OpenDatabaseOptions } from "./open-database.ts";
+export { migrate, type MigrateOptions, type MigrateResult, type MigrationProgress } from "./migrate.ts";
+export { MigrationError, type MigrationFailure } from "./migration-error.ts";
+export { quoteIdentifier, quoteLiteral } from "./quote.ts";
+export type { ServerInfo } from "./server-check.ts";
+export { reasonOfSqlstate } from "./sqlstate.ts";
+export {
+  assistantDatabase,
+  type DatabasePlan,
+  type DatabaseRoles,
+  gatewayDatabase,
+} from "./tandem-databases.ts";
+export { translateDatabaseError, type TranslateOptions } from "./translate-database-error.ts";

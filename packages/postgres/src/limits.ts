@@ -1,0 +1,30 @@
+/** Every number of this package that bounds something; those that callers may set are their defaults. */
+export const postgresLimits = {
+  /** The oldest major version of PostgreSQL that is supported. */
+  minServerVersion: 17,
+
+  poolSize: 10,
+  connectTimeoutMs: 5_000,
+  pingTimeoutMs: 2_000,
+  /** How long a starting service waits for its server, and how often it looks. */
+  startTimeoutMs: 60_000,
+  startIntervalMs: 250,
+  closeTimeoutMs: 5_000,
+  /** Connections are replaced after this long, so that a server behind a name can move. */
+  connectionLifetimeMs: 30 * 60_000,
+
+  statementTimeoutMs: 5_000,
+  lockTimeoutMs: 2_000,
+  /** Both the idle time inside a transaction and, as a setting of the roles, the whole of it. */
+  transactionTimeoutMs: 10_000,
+
+  /** How long one starter waits for another's migration or bootstrap to end. */
+  turnTimeoutMs: 60_000,
+  /** How long a statement of a migration waits for a lock that rows' readers and writers hold. */
+  migrationLockTimeoutMs: 5_000,
+  migrationStatementTimeoutMs: 10 * 60_000,
+
+  maxErrorMessageBytes: 1_024,
+  /** An identifier of PostgreSQL has at most 63 bytes; a trigger may put anything in its place. */
+  maxErrorFieldBytes: 256,
+} as const;
