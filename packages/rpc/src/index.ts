@@ -21,7 +21,8 @@ export {
 } from "./health/wait-for-peer.ts";
 export { defaultRpcLimits, type RpcLimits } from "./limits.ts";
 export { createLogger, type Logger, type LoggerOptions } from "./logger.ts";
-export { runService, type RunningService, type ServiceOptions } from "./process/run-service.ts";
+export { type ProcessConfig, readProcessConfig } from "./process/process-config.ts";
+export { runService, type ServiceOptions, type ServiceStart } from "./process/run-service.ts";
 export { SettingError, Settings } from "./process/settings.ts";
 export type { HandlerContext } from "./server/handler-context.ts";
 export type { Handlers, Interceptor } from "./server/handlers.ts";

@@ -30,6 +30,8 @@ export interface WaitForPeerOptions {
   readonly onWaiting?: (state: PeerState, details: string) => void;
 }
 
+const MIN_LOOK_MS = 500;
+
 /** The peer did not become ready in time. */
 export class PeerNotReadyError extends Error {
   override readonly name = "PeerNotReadyError";
@@ -62,18 +64,14 @@ export async function waitForPeer(options: WaitForPeerOptions): Promise<void> {
   let last: Seen | undefined;
   for (;;) {
     signal?.throwIfAborted();
-    const left = until - Date.now();
-    if (left > 0 || last === undefined) {
-      const probe = {
-        timeoutMs: Math.max(1, Math.min(probeTimeoutMs, left)),
-        ...(signal === undefined ? {} : { signal }),
-      };
-      const seen = await look(health, options.service ?? WHOLE_SERVER, probe);
-      if (seen === "serving") return;
-      signal?.throwIfAborted();
-      if (seen.state !== last?.state) options.onWaiting?.(seen.state, seen.details);
-      last = seen;
-    }
+    // The last look gets time enough to see something, even where little is left.
+    const lookMs = Math.min(probeTimeoutMs, Math.max(MIN_LOOK_MS, until - Date.now()));
+    const probe = { timeoutMs: lookMs, ...(signal === undefined ? {} : { signal }) };
+    const seen = await look(health, options.service ?? WHOLE_SERVER, probe);
+    if (seen === "serving") return;
+    signal?.throwIfAborted();
+    if (seen.state !== last?.state) options.onWaiting?.(seen.state, seen.details);
+    last = seen;
     const rest = Math.min(intervalMs, until - Date.now());
     if (rest <= 0) throw new PeerNotReadyError({ peer: name, timeoutMs, ...last });
     await delay(rest, undefined, signal === undefined ? {} : { signal });

@@ -32,7 +32,7 @@ describe("a service's process", () => {
 
   it.each([
     ["cannot start", "The database is not there."],
-    ["fails later", "The peer refused us."],
+    ["is set up wrongly", "TANDEM_DATABASE_URL is not set."],
     ["has a defect", "a defect: the process can't be trusted any more and ends"],
   ])("exits with 1 and says why when it %s", async (behaviour, message) => {
     const service = await processes.spawn({ args: [script, behaviour] });
@@ -44,7 +44,7 @@ describe("a service's process", () => {
     const service = await start("hangs at the end", "started");
     service.kill("SIGTERM");
     expect((await service.waitForExit()).code).toBe(1);
-    expect(messages(service).at(-1)).toBe("The stop did not end within 500 ms.");
+    expect(messages(service).at(-1)).toBe("The stop did not end within 3000 ms.");
   });
 });
 

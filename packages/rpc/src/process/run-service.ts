@@ -1,50 +1,45 @@
-import type { Logger } from "../logger.ts";
+import { createLogger, type Logger } from "../logger.ts";
+import type { ProcessConfig } from "./process-config.ts";
+import { SettingError } from "./settings.ts";
 
-/** A service that has started. */
-export interface RunningService {
-  /** Finishes what runs and lets everything go, within a bound of its own. */
-  readonly stop: () => Promise<void>;
-  /** Rejects where the service can't go on; whoever runs it then ends the process. */
-  readonly failed?: Promise<never>;
+// What is left to do after the drain, closing connections, takes less than this or hangs.
+const STOP_MARGIN_MS = 3_000;
+
+export interface ServiceOptions<C extends ProcessConfig> {
+  /** What the service is called in its log. */
+  readonly name: string;
+  readonly readConfig: () => C;
+  /**
+   * Starts the service and gives what stops it. The signal is aborted when the process is told to stop
+   * before that; what was started until then must be let go before the promise is rejected.
+   */
+  readonly start: (start: ServiceStart<C>) => Promise<AsyncDisposable>;
 }
 
-export interface ServiceOptions {
+export interface ServiceStart<C> {
+  readonly config: C;
   readonly logger: Logger;
-  /** Starts the service. The signal is aborted when the process is told to stop before it has started. */
-  readonly start: (signal: AbortSignal) => Promise<RunningService>;
-  /** After this a stop that hangs is given up, and the process ends with 1. */
-  readonly stopTimeoutMs: number;
-  /**
-   * Stops when standard input ends: whoever started the process holds the other end of that pipe, so its
-   * death, of whatever kind, is noticed.
-   */
-  readonly stopWhenInputEnds?: boolean;
+  readonly signal: AbortSignal;
 }
 
 /**
  * A service's life as a process: start, run until told to stop (SIGTERM, SIGINT), stop, exit 0. What
  * can't start or go on is one line of the log and exit 1.
  */
-export async function runService(options: ServiceOptions): Promise<void> {
-  const { logger } = options;
-  const stopping = new AbortController();
-  const told = new Promise<string>((resolve) => {
-    stopping.signal.addEventListener("abort", () => resolve(String(stopping.signal.reason)), { once: true });
-  });
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stopping.abort(signal));
-  if (options.stopWhenInputEnds === true) {
-    process.stdin.resume().once("close", () => stopping.abort("the end of standard input"));
-  }
+export async function runService<C extends ProcessConfig>(options: ServiceOptions<C>): Promise<void> {
+  const config = readConfig(options);
+  const logger = createLogger({ service: options.name, level: config.logLevel });
+  const stopping = listenForStop(config);
   process.on("uncaughtException", (error) => {
     logger.fatal({ err: error }, "a defect: the process can't be trusted any more and ends");
     process.exit(1);
   });
   try {
-    const service = await startUnlessTold(options, stopping.signal);
+    const service = await startUnlessTold(options, { config, logger, signal: stopping });
     if (service !== undefined) {
-      const why = await Promise.race([told, service.failed ?? never()]);
-      logger.info(`stopping, told by ${why}`);
-      await within(service.stop(), options.stopTimeoutMs);
+      await aborted(stopping);
+      logger.info(`stopping, told by ${String(stopping.reason)}`);
+      await within(service[Symbol.asyncDispose](), config.drainTimeoutMs + STOP_MARGIN_MS);
     }
     logger.info("stopped");
     process.exit(0);
@@ -54,26 +49,49 @@ export async function runService(options: ServiceOptions): Promise<void> {
   }
 }
 
-async function startUnlessTold(
-  options: ServiceOptions,
-  signal: AbortSignal,
-): Promise<RunningService | undefined> {
+function readConfig<C extends ProcessConfig>({ name, readConfig: read }: ServiceOptions<C>): C {
   try {
-    return await options.start(signal);
+    return read();
   } catch (error) {
-    if (signal.aborted) return undefined;
+    // What to mend is in the message; where in our code it was found helps nobody.
+    const details = error instanceof SettingError ? {} : { err: error };
+    createLogger({ service: name }).fatal(details, error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  }
+}
+
+function listenForStop({ stopWhenInputEnds }: ProcessConfig): AbortSignal {
+  const stopping = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stopping.abort(signal));
+  if (stopWhenInputEnds) {
+    process.stdin.resume().once("close", () => stopping.abort("the end of standard input"));
+  }
+  return stopping.signal;
+}
+
+async function startUnlessTold<C extends ProcessConfig>(
+  options: ServiceOptions<C>,
+  start: ServiceStart<C>,
+): Promise<AsyncDisposable | undefined> {
+  try {
+    return await options.start(start);
+  } catch (error) {
+    if (start.signal.aborted) return undefined;
     throw error;
   }
 }
 
-async function within(work: Promise<void>, timeoutMs: number): Promise<void> {
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+async function within(work: PromiseLike<void>, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`The stop did not end within ${timeoutMs} ms.`)), timeoutMs);
   });
   await Promise.race([work, tooLate]).finally(() => clearTimeout(timer));
-}
-
-function never(): Promise<never> {
-  return new Promise(() => {});
 }

@@ -1,17 +1,20 @@
 // A service that does nothing, as a process of its own, for the tests of runService. Its argument says how
 // it behaves.
 import { setTimeout as delay } from "node:timers/promises";
-import { createLogger } from "../logger.ts";
+import { readProcessConfig } from "../process/process-config.ts";
 import { runService } from "../process/run-service.ts";
+import { Settings } from "../process/settings.ts";
 
 const behaviour = process.argv[2];
-const logger = createLogger({ service: "nothing" });
 
 await runService({
-  logger,
-  stopTimeoutMs: 500,
-  stopWhenInputEnds: true,
-  start: async (signal) => {
+  name: "nothing",
+  readConfig: () => {
+    const settings = new Settings({ TANDEM_STOP_WHEN_INPUT_ENDS: "true", TANDEM_DRAIN_TIMEOUT_MS: "0" });
+    if (behaviour === "is set up wrongly") settings.databaseUrl("TANDEM_DATABASE_URL");
+    return readProcessConfig(settings, { listen: "127.0.0.1:0" });
+  },
+  start: async ({ logger, signal }) => {
     if (behaviour === "cannot start") throw new Error("The database is not there.");
     if (behaviour === "starts slowly") {
       logger.info("starting");
@@ -21,11 +24,10 @@ await runService({
     const alive = setInterval(() => {}, 1_000);
     logger.info("started");
     return {
-      stop: async () => {
+      async [Symbol.asyncDispose]() {
         if (behaviour === "hangs at the end") await delay(60_000);
         clearInterval(alive);
       },
-      ...(behaviour === "fails later" ? { failed: Promise.reject(new Error("The peer refused us.")) } : {}),
     };
   },
 });

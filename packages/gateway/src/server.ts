@@ -1,0 +1,39 @@
+import { createChannel, RpcServer, type ServiceStart, waitForPeer } from "@tandem/rpc";
+import type { GatewayConfig } from "./config.ts";
+import { openStore } from "./store/open-store.ts";
+
+/**
+ * Builds the gateway and starts it: it listens at once, so that whoever asks for its health gets an
+ * answer, and reports SERVING when its database is migrated and the assistant is ready. An assistant that
+ * can't be reached or that still migrates is waited for, up to `peerTimeoutMs`; one that refuses us ends
+ * the start. What it gives stops it: calls first, then what they use.
+ */
+export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<AsyncDisposable> {
+  const { config, logger, signal } = start;
+  await using parts = new AsyncDisposableStack();
+  const server = new RpcServer({ logger, reflection: config.reflection });
+  parts.defer(async () => {
+    const { forced } = await server.drain({ timeoutMs: config.drainTimeoutMs });
+    if (forced > 0) logger.warn({ forced }, "calls were still running at the end of the drain");
+  });
+  const address = await server.listen(config.listen);
+  logger.info({ address }, "listening");
+
+  await using used = new AsyncDisposableStack();
+  const store = used.use(await openStore(config, { logger, signal }));
+  const channel = used.adopt(createChannel({ address: config.assistantAddress }), (opened) => opened.close());
+  await waitForPeer({
+    channel,
+    name: "assistant",
+    timeoutMs: config.peerTimeoutMs,
+    signal,
+    onWaiting: (state, details) => logger.info({ state, details }, "waiting for the assistant"),
+  });
+  // The server was there first, but it must end first.
+  const running = new AsyncDisposableStack();
+  running.use(used.move());
+  running.use(parts.move());
+  server.health.setAll(true);
+  logger.info({ address, schemaVersion: store.schemaVersion }, "serving");
+  return running;
+}

@@ -1,0 +1,85 @@
+import { fileURLToPath } from "node:url";
+import { assistantDatabase, bootstrapCluster, type DatabasePlan, gatewayDatabase } from "@tandem/postgres";
+import { type Channel, createChannel, waitForPeer } from "@tandem/rpc";
+import { createProcesses, createTestDatabase, type SpawnedProcess, type TestDatabase } from "@tandem/testkit";
+
+type Environment = Readonly<Record<string, string>>;
+
+/** Both services as processes of their own, on databases of one test file's. */
+export interface Pair extends AsyncDisposable {
+  readonly assistant: TestDatabase;
+  readonly gateway: TestDatabase;
+  startAssistant(environment?: Environment): Promise<Service>;
+  startGateway(environment?: Environment): Promise<Service>;
+}
+
+export interface Service {
+  readonly process: SpawnedProcess;
+  /** Where it listens, once it does. */
+  address(): Promise<string>;
+  /** Resolves when it reports SERVING. */
+  serving(): Promise<void>;
+  /** What it logged, in order. */
+  log(): readonly Readonly<Record<string, unknown>>[];
+}
+
+/** Makes both databases, with their roles, and no table in them. */
+export async function createPair(): Promise<Pair> {
+  const processes = createProcesses();
+  const assistant = await createTestDatabase();
+  const gateway = await createTestDatabase();
+  const databases = [
+    { ...assistantDatabase, name: assistant.name },
+    { ...gatewayDatabase, name: gateway.name },
+  ];
+  await bootstrapCluster({ adminUrl: assistant.adminUrl, databases, passwords: passwordsOf(...databases) });
+  const start = async (name: string, environment: Environment): Promise<Service> => {
+    const main = fileURLToPath(import.meta.resolve(`@tandem/${name}/main`));
+    return toService(name, await processes.spawn({ args: [main], env: environment }));
+  };
+  return {
+    assistant,
+    gateway,
+    startAssistant: (environment) =>
+      start("assistant", { ...environmentOf(assistant, assistantDatabase), ...environment }),
+    startGateway: (environment) =>
+      start("gateway", { ...environmentOf(gateway, gatewayDatabase), ...environment }),
+    async [Symbol.asyncDispose]() {
+      await processes.end();
+      await assistant.drop();
+      await gateway.drop();
+    },
+  };
+}
+
+function passwordsOf(...plans: readonly DatabasePlan[]): Record<string, string> {
+  const roles = plans.flatMap((plan) => Object.values(plan.roles));
+  // Roles are shared by the whole run: every test that makes them gives them the same passwords.
+  return Object.fromEntries(roles.map((role) => [role, `${role}-test`]));
+}
+
+function environmentOf(database: TestDatabase, { roles }: DatabasePlan): Environment {
+  const urlOf = (role: string): string => database.urlFor({ name: role, password: `${role}-test` });
+  return {
+    TANDEM_LISTEN: "127.0.0.1:0",
+    TANDEM_DATABASE_URL: urlOf(roles.app),
+    TANDEM_MIGRATION_URL: urlOf(roles.owner),
+    TANDEM_STOP_WHEN_INPUT_ENDS: "true",
+  };
+}
+
+function toService(name: string, process: SpawnedProcess): Service {
+  const address = async (): Promise<string> => {
+    const line = await process.waitForLine('"msg":"listening"');
+    return (JSON.parse(line) as { address: string }).address;
+  };
+  return {
+    process,
+    address,
+    serving: async () => {
+      const channel: Channel = createChannel({ address: await address() });
+      await waitForPeer({ channel, name, timeoutMs: 20_000, intervalMs: 20 }).finally(() => channel.close());
+    },
+    log: () => process.lines("stdout").map((line) => JSON.parse(line) as Record<string, unknown>),
+  };
+}
