@@ -31,7 +31,8 @@ export class TransportError extends Error {
   constructor(options: TransportErrorOptions) {
     const { code, sent, method, address, details } = options;
     const fate = sent === "no" ? "The request was not sent" : "The request may have been sent";
-    super(`${method} at ${address} got no answer from a handler (${status[code]}: ${details}). ${fate}.`, {
+    const saw = `${status[code]}: ${tidy(details)}`;
+    super(`${method} at ${address} got no answer from a handler (${saw}). ${fate}.`, {
       cause: options.cause,
     });
     this.code = code;
@@ -39,4 +40,11 @@ export class TransportError extends Error {
     this.method = method;
     this.address = address;
   }
+}
+
+// grpc-js wraps the reason why there is no connection once for each of its layers. For the eye alone.
+function tidy(details: string): string {
+  const layers =
+    /^(?:round_robin: )?(?:No connection established\. Last error: )+(?:Error: )?(.*?)\.?(?: Resolution note: .*)?$/s;
+  return details.replace(layers, "no connection, $1");
 }
