@@ -46,7 +46,7 @@ async function expectNone(
   options: DatabaseLeakOptions & { readonly what: string; readonly concerns: (backend: Backend) => boolean },
 ): Promise<void> {
   const { what, concerns, timeoutMs = 2_000 } = options;
-  const sql = postgres(url, { max: 1 });
+  const sql = postgres(url, { max: 1, fetch_types: false });
   let found: Backend[] = [];
   try {
     await waitFor(

@@ -62,7 +62,7 @@ export async function createTestDatabase(
 }
 
 async function withConnection<T>(url: string, use: (sql: Sql) => Promise<T>): Promise<T> {
-  const sql = postgres(url, { max: 1, onnotice: () => undefined, prepare: false });
+  const sql = postgres(url, { max: 1, onnotice: () => undefined, prepare: false, fetch_types: false });
   try {
     return await use(sql);
   } finally {
