@@ -90,7 +90,8 @@ async function removeDrafts({ dataFolder, onProgress }: ClusterOptions): Promise
 async function versionOf(folder: string): Promise<string | undefined> {
   try {
     await stat(join(folder, "global", "pg_control"));
-    return (await readFile(join(folder, "PG_VERSION"), "utf8")).trim();
+    const version = (await readFile(join(folder, "PG_VERSION"), "utf8")).trim();
+    return version === "" ? undefined : version;
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

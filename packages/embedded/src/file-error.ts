@@ -1,6 +1,7 @@
 /** Whether an error of node:fs says that a file or folder isn't there. */
 export function isMissing(error: unknown): boolean {
-  return codeOf(error) === "ENOENT";
+  // ENOTDIR: where a folder on the way should be, there is a file.
+  return ["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "");
 }
 
 /** Whether an error of node:fs says that a file or folder is there already. */

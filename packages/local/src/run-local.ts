@@ -8,8 +8,9 @@ import { createProgress, type Progress } from "./progress.ts";
 import { type Part, type Programs, startPair } from "./start-pair.ts";
 import { watchStopRequests } from "./stop-requests.ts";
 
-// Nobody is asked for what they can't do any more: each ends before what it needs.
-const stopOrder = ["gateway", "assistant", "postgres"] as const;
+// Both services finish their calls while PostgreSQL is still there for them. One after the other they would
+// not fit into the time within which everything ends.
+const stopOrder = [["gateway", "assistant"], ["postgres"]] as const;
 
 /** What to run and whom to tell. */
 export interface LocalOptions {
@@ -22,7 +23,7 @@ export interface LocalOptions {
 
 /**
  * Runs the pair with its PostgreSQL until it is asked to stop (a signal, the end of its parent) or a
- * part of it ends, then stops everything in order: gateway, assistant, PostgreSQL.
+ * part of it ends, then stops everything: the services first, then PostgreSQL.
  *
  * @returns the exit code: 0 after a request, 1 after a failure, whose reason was written in a sentence
  */
@@ -82,8 +83,9 @@ async function runParts(options: {
     over.abort(new LocalError("The start was called off."));
     // What is being started has ended or is among the parts when this is settled.
     await starting.catch(() => undefined);
-    for (const name of stopOrder) {
-      for (const part of parts) if (part.name === name) await part.stop();
+    for (const names of stopOrder) {
+      const due = parts.filter(({ name }) => names.some((each) => each === name));
+      await Promise.all(due.map((part) => part.stop()));
     }
   }
 }
@@ -119,6 +121,10 @@ function describe(error: unknown): string {
     return `${error.message} (${portVariables.postgres} sets it.)`;
   }
   if (foreseen.some((known) => error instanceof known) && error instanceof Error) return error.message;
+  // Of the file system: a disk that is full, a file where a folder should be.
+  if (error instanceof Error && "syscall" in error && "path" in error) {
+    return `${error.message}. Mend that, or set TANDEM_DATA to another folder.`;
+  }
   const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `this is a defect, please report it: ${details}`;
 }

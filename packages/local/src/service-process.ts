@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, renameSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { guardGroup } from "@tandem/embedded";
@@ -38,15 +38,27 @@ export interface ServiceProcess {
  */
 export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
   const { name, main, logFile } = options;
+  keepPrevious(logFile);
+  const log = openSync(logFile, "w", 0o600);
   const child = spawn(process.execPath, [main], {
     stdio: ["pipe", "pipe", "pipe"],
     env: environmentFor(options.environment),
     detached: true,
   });
-  const log = openSync(logFile, "w", 0o600);
   let lastWords: string | undefined;
+  let logFails = false;
+  const writeLine = (line: string): void => {
+    if (logFails) return;
+    try {
+      writeSync(log, `${line}\n`);
+    } catch (error) {
+      // A full disk: the service goes on, and whoever watches is told once.
+      logFails = true;
+      options.onNotable(`${name}: its log can't be written (${String(error)})`);
+    }
+  };
   const keep = (line: string): void => {
-    writeSync(log, `${line}\n`);
+    writeLine(line);
     const notable = parseNotable(line);
     if (notable === undefined) return;
     if (notable.fatal) lastWords = notable.text;
@@ -87,4 +99,9 @@ export async function startService(options: ServiceOptions): Promise<ServiceProc
       await tooLong;
     },
   };
+}
+
+// What the last run said before it failed is what a person wants to read after starting again.
+function keepPrevious(logFile: string): void {
+  if (existsSync(logFile)) renameSync(logFile, `${logFile}.previous`);
 }

@@ -6,6 +6,7 @@ import {
   bootstrapCluster,
   type DatabasePlan,
   gatewayDatabase,
+  rolesOf,
   withDatabase,
 } from "@tandem/postgres";
 import { type LocalConfig, shortPath } from "./config.ts";
@@ -61,7 +62,14 @@ export async function startPair(options: PairOptions): Promise<void> {
   const failed = new AbortController();
   const start = { ...options, server, passwords, signal: AbortSignal.any([signal, failed.signal]) };
   const starts = [
-    startAndAwait(start, { name: "assistant", plan: assistantDatabase, address: assistantAddress }),
+    startAndAwait(start, {
+      name: "assistant",
+      plan: assistantDatabase,
+      address: assistantAddress,
+      environment: {
+        TANDEM_DBPROXY_URL: roleUrl(server, assistantDatabase, { role: "assistant_dbproxy", passwords }),
+      },
+    }),
     startAndAwait(start, {
       name: "gateway",
       plan: gatewayDatabase,
@@ -132,10 +140,6 @@ async function startAndAwait(
   options.onStarted({ name, exited: process.exited, stop: () => process.stop({ timeoutMs: serviceStopMs }) });
   await waitUntilServing({ name, address, timeoutMs: servingTimeoutMs, signal });
   progress.say(`${name} is serving`);
-}
-
-function rolesOf({ roles }: DatabasePlan): string[] {
-  return [roles.owner, roles.app, ...(roles.dbproxy === undefined ? [] : [roles.dbproxy])];
 }
 
 function roleUrl(

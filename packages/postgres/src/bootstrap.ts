@@ -33,7 +33,8 @@ const uniqueViolation = "23505";
 
 /**
  * Makes the roles and the databases, with all their rights, on a server that may have none, some or all
- * of them: what is there is set right, never dropped. Two starters at once take turns. Fails with a
+ * of them: what is there is set right, never dropped. Two starters at once take turns. It takes the right
+ * to connect to `postgres` and `template1` from PUBLIC, so the server should be Tandem's own. Fails with a
  * ConnectError or a BootstrapError; what was done until then stays, and the next call goes on from there.
  */
 export async function bootstrapCluster(options: BootstrapClusterOptions): Promise<void> {
@@ -72,7 +73,8 @@ function withTurn(
 ): Promise<void> {
   return withAdmin(options, async (session) => {
     await session.run(`SET lock_timeout = ${postgresLimits.turnTimeoutMs}`);
-    await session.run("SELECT pg_catalog.pg_advisory_lock($1::int8)", [lockNumber]);
+    const answerTimeoutMs = postgresLimits.turnTimeoutMs + postgresLimits.answerMarginMs;
+    await session.run("SELECT pg_catalog.pg_advisory_lock($1::int8)", [lockNumber], { answerTimeoutMs });
     // It is given back when the session ends, however it does.
     await body(session);
   });

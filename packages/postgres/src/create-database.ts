@@ -38,7 +38,8 @@ export type Rows<T extends object> = readonly T[] & { readonly count: number };
 
 /**
  * Runs one statement outside of a transaction, with what is interpolated as bind values. It offers no
- * transaction, no cancellation and no text without parameters: on `postgres` they are not safe.
+ * transaction, no cancellation and no text without parameters: on `postgres` they are not safe. The bounds
+ * on its time are PostgreSQL's; on a link that has gone silent it waits as long as TCP does.
  */
 export type Sql = <T extends object = Readonly<Record<string, unknown>>>(
   text: TemplateStringsArray,

@@ -17,20 +17,19 @@ export {
   type SqlList,
   type SqlValue,
 } from "./create-database.ts";
-export { withDatabase } from "./database-url.ts";
+export { parseDatabaseUrl, withDatabase } from "./database-url.ts";
 export type { Notice } from "./driver.ts";
 export { isStalePlan } from "./foreign-error.ts";
 export { postgresLimits } from "./limits.ts";
 export { openDatabase, type OpenDatabase, type OpenDatabaseOptions } from "./open-database.ts";
 export { migrate, type MigrateOptions, type MigrateResult, type MigrationProgress } from "./migrate.ts";
 export { MigrationError, type MigrationFailure } from "./migration-error.ts";
-export { quoteIdentifier, quoteLiteral } from "./quote.ts";
 export type { ServerInfo } from "./server-check.ts";
-export { reasonOfSqlstate } from "./sqlstate.ts";
 export {
   assistantDatabase,
   type DatabasePlan,
   type DatabaseRoles,
   gatewayDatabase,
+  rolesOf,
 } from "./tandem-databases.ts";
 export { translateDatabaseError, type TranslateOptions } from "./translate-database-error.ts";

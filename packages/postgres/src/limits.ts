@@ -6,6 +6,9 @@ export const postgresLimits = {
   poolSize: 10,
   connectTimeoutMs: 5_000,
   pingTimeoutMs: 2_000,
+  /** How much longer than its own timeout a statement's answer is waited for, and how long without one. */
+  answerMarginMs: 5_000,
+  answerTimeoutMs: 60_000,
   /** How long a starting service waits for its server, and how often it looks. */
   startTimeoutMs: 60_000,
   startIntervalMs: 250,

@@ -89,7 +89,7 @@ async function migrateWithin(
   );
   for (const migration of missing) {
     options.onProgress?.({ kind: "applying", name: migration.name });
-    await apply(session, migration);
+    await apply(session, migration, options.statementTimeoutMs ?? postgresLimits.migrationStatementTimeoutMs);
   }
   await commit(session);
   return { applied: missing.map(({ name }) => name), unknown, version: migrations.at(-1)?.name ?? "" };
@@ -111,7 +111,7 @@ async function noticeLostClients(session: Session): Promise<void> {
 async function lockHistory(session: Session, turnTimeoutMs: number): Promise<ReadonlyMap<string, string>> {
   try {
     await session.run(`SET LOCAL lock_timeout = ${turnTimeoutMs}`);
-    await session.run("LOCK TABLE tandem.migrations IN EXCLUSIVE MODE");
+    await session.run("LOCK TABLE tandem.migrations IN EXCLUSIVE MODE", [], answerWithin(turnTimeoutMs));
     const { rows } = await session.run("SELECT name, hash FROM tandem.migrations");
     return new Map(rows.map((row) => [String(row["name"]), String(row["hash"])]));
   } catch (cause) {
@@ -131,11 +131,21 @@ function refuseChanged(migrations: readonly Migration[], history: ReadonlyMap<st
   throw new MigrationError({ failure: "CHANGED", message });
 }
 
-async function apply(session: Session, { name, hash, statements }: Migration): Promise<void> {
+async function apply(
+  session: Session,
+  { name, hash, statements }: Migration,
+  statementTimeoutMs: number,
+): Promise<void> {
   await attempt(`Migration ${name} failed`, async () => {
-    for (const statement of statements) await session.run(statement);
+    for (const statement of statements) {
+      await session.run(statement, [], answerWithin(statementTimeoutMs));
+    }
     await session.run("INSERT INTO tandem.migrations (name, hash) VALUES ($1, $2)", [name, hash]);
   });
+}
+
+function answerWithin(timeoutMs: number): { readonly answerTimeoutMs: number } {
+  return { answerTimeoutMs: timeoutMs + postgresLimits.answerMarginMs };
 }
 
 async function commit(session: Session): Promise<void> {

@@ -2,23 +2,26 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ConnectError } from "./connect-error.ts";
 import { createDatabase, type Database, type DatabaseOptions } from "./create-database.ts";
 import { postgresLimits } from "./limits.ts";
+import type { ServerInfo } from "./server-check.ts";
+import { MigrationError } from "./migration-error.ts";
 import { migrate, type MigrateResult, type MigrationProgress } from "./migrate.ts";
 
 export interface OpenDatabaseOptions extends DatabaseOptions {
   /** The owner role's, for the migrations. */
   readonly migrationUrl: string;
   readonly migrationsFolder: string;
-  /** How long a server that can't be reached, or still starts, is waited for. */
+  /** For how long a failure that may pass (a server that still starts, a migration under way) is met with patience. */
   readonly waitTimeoutMs?: number;
   readonly signal: AbortSignal;
   readonly onMigration?: (event: MigrationProgress) => void;
   /** Told why the server is waited for, once for each reason. */
-  readonly onWaiting?: (error: ConnectError) => void;
+  readonly onWaiting?: (error: ConnectError | MigrationError) => void;
 }
 
 export interface OpenDatabase {
   readonly database: Database;
   readonly migrated: MigrateResult;
+  readonly server: ServerInfo;
 }
 
 /**
@@ -37,8 +40,8 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDa
   );
   const database = createDatabase(options);
   try {
-    await whileStarting(options, () => database.ping({ signal }));
-    return { database, migrated };
+    const server = await whileStarting(options, () => database.ping({ signal }));
+    return { database, migrated, server };
   } catch (error) {
     await database.close();
     throw error;
@@ -54,8 +57,8 @@ async function whileStarting<T>(options: OpenDatabaseOptions, attempt: () => Pro
       return await attempt();
     } catch (error) {
       signal.throwIfAborted();
-      const waits = error instanceof ConnectError && error.passing && Date.now() < until;
-      if (!waits) throw error;
+      const mayPass = (error instanceof ConnectError || error instanceof MigrationError) && error.passing;
+      if (!mayPass || Date.now() >= until) throw error;
       if (error.message !== told) onWaiting?.(error);
       told = error.message;
     }

@@ -21,8 +21,15 @@ export interface StatementResult {
 
 /** One connection, used by one task. When it is lost, whatever is run on it fails: there is no second. */
 export interface Session {
-  /** Exactly one statement: PostgreSQL refuses a text of several. */
-  run(statement: string, values?: readonly (string | number)[]): Promise<StatementResult>;
+  /**
+   * Exactly one statement: PostgreSQL refuses a text of several. Where no answer comes within the bound, the
+   * link is taken for dead: PostgreSQL's own timeouts are of no use on one that has gone silent.
+   */
+  run(
+    statement: string,
+    values?: readonly (string | number)[],
+    bound?: { readonly answerTimeoutMs: number },
+  ): Promise<StatementResult>;
 }
 
 /**
@@ -49,7 +56,17 @@ export async function withSession<T>(
   });
   const abort = (): void => void driver.close(0);
   options.signal?.addEventListener("abort", abort, { once: true });
-  const session: Session = { run: (statement, values = []) => run(driver, statement, values) };
+  const session: Session = {
+    run: async (
+      statement,
+      values = [],
+      { answerTimeoutMs } = { answerTimeoutMs: postgresLimits.answerTimeoutMs },
+    ) => {
+      // Ending the connection ends the statement that waits for it, with an error that says so.
+      const silence = setTimeout(abort, answerTimeoutMs);
+      return run(driver, statement, values).finally(() => clearTimeout(silence));
+    },
+  };
   try {
     const { rows } = await session.run(serverInfoStatement).catch((error: unknown) => {
       options.signal?.throwIfAborted();

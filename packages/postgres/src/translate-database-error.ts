@@ -1,6 +1,7 @@
 import { cutToBytes, HandlerError, type HandlerErrorOptions, type Reason } from "@tandem/rpc";
 import { type ConnectionFailure, recogniseError, type ServerError } from "./foreign-error.ts";
 import { postgresLimits } from "./limits.ts";
+import { toLoggable } from "./loggable-error.ts";
 import { isMessageSpoken, isStartupCode, reasonOfSqlstate, sentenceByReason } from "./sqlstate.ts";
 
 /** What only whoever ran the statement knows. */
@@ -19,7 +20,7 @@ export interface TranslateOptions {
 /**
  * What a failed statement is to the caller of a service: a closed reason, and where the error stands. It
  * takes the errors of `postgres`, `pg` and drizzle, and never passes on a bind value, DETAIL or HINT; the
- * original is the `cause`, for the log. A HandlerError is returned as it is. What neither PostgreSQL nor a
+ * `cause` says more to the log, without the row's values. A HandlerError is returned as it is. What neither PostgreSQL nor a
  * connection is behind is a defect of ours: HANDLER_FAILED, outcome unknown.
  */
 export function translateDatabaseError(thrown: unknown, options: TranslateOptions = {}): HandlerError {
@@ -30,13 +31,14 @@ export function translateDatabaseError(thrown: unknown, options: TranslateOption
     return new HandlerError({ reason: "HANDLER_FAILED", message, outcome: "UNKNOWN", cause: thrown });
   }
   const reason = reasonOf(found, options);
+  const message = cutToBytes(messageFor(reason, found), postgresLimits.maxErrorMessageBytes);
   return new HandlerError({
     reason,
-    message: cutToBytes(messageFor(reason, found), postgresLimits.maxErrorMessageBytes),
+    message,
     outcome: reason === "COMMIT_OUTCOME_UNKNOWN" ? "UNKNOWN" : "NOT_COMMITTED",
     ...(options.step === undefined ? {} : { step: options.step }),
     ...(found.kind === "server" ? { database: faultOf(found) } : {}),
-    cause: found.error,
+    cause: toLoggable(found, message),
   });
 }
 

@@ -1,21 +1,26 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Metadata, status } from "@grpc/grpc-js";
-import { ErrorInfoSchema } from "@tandem/contract/google/rpc/error_details";
-import { StatusSchema } from "@tandem/contract/google/rpc/status";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { CallOptions } from "./client/call-options.ts";
-import { createChannel } from "./client/channel.ts";
 import { createClient } from "./client/client.ts";
 import { HandlerError } from "./errors/handler-error.ts";
 import { TransportError } from "./errors/transport-error.ts";
-import type { RpcLimits } from "./limits.ts";
-import { type EchoPairOptions, startEcho } from "./testing/echo-server.ts";
+import { startEcho } from "./testing/echo-server.ts";
 import { Echo, text } from "./testing/echo-service.ts";
+import {
+  type Answer,
+  callAddress,
+  callDuringDrain,
+  callEcho,
+  callForeign,
+  callKilledProcess,
+  callUntilForced,
+  callWithLateAnswer,
+  callWithMessages,
+  hang,
+  nothing,
+  openChannel,
+  withDomain,
+  withManyFields,
+} from "./testing/provoke.ts";
 import { startForeignServer, startTcpServer, unusedAddress } from "./testing/raw-servers.ts";
 
 interface Failure {
@@ -33,6 +38,18 @@ interface Case {
 }
 
 const refusal = new HandlerError({ reason: "UNIQUE_VIOLATION", message: "There is one already." });
+
+const unencodable = new HandlerError({
+  reason: "OVERLOADED",
+  message: "Later.",
+  step: 1.5,
+  retryAfterMs: 0.3,
+});
+const longNamed = new HandlerError({
+  reason: "RAISED",
+  message: "No.",
+  database: { sqlstate: "P0001", constraint: "x".repeat(100_000) },
+});
 
 /** Every way in which a call can fail, and what its caller must be able to tell of it. */
 const cases: readonly Case[] = [
@@ -57,6 +74,34 @@ const cases: readonly Case[] = [
     name: "a peer's failure that the handler lets through",
     provoke: () => callEcho({ handlers: { one: () => callAddress("127.0.0.1:1") as Promise<never> } }),
     seen: { by: "handler", code: "INTERNAL", reason: "HANDLER_FAILED", outcome: "UNKNOWN" },
+  },
+  {
+    name: "a peer's refusal that the handler lets through as if it were its own",
+    provoke: async () => {
+      await using peer = await startEcho({ handlers: { one: () => Promise.reject(refusal) } });
+      await callEcho({ handlers: { one: (request) => peer.client.one(request) } });
+    },
+    seen: { by: "handler", code: "INTERNAL", reason: "HANDLER_FAILED", outcome: "UNKNOWN" },
+  },
+  {
+    name: "an error of the handler's with numbers that protobuf can't hold",
+    provoke: () => callEcho({ handlers: { one: () => Promise.reject(unencodable) } }),
+    seen: { by: "handler", code: "INTERNAL", reason: "HANDLER_FAILED", outcome: "UNKNOWN" },
+  },
+  {
+    name: "an error of the handler's with names of any length",
+    provoke: () => callEcho({ handlers: { one: () => Promise.reject(longNamed) } }),
+    seen: { by: "handler", code: "FAILED_PRECONDITION", reason: "RAISED", outcome: "NOT_COMMITTED" },
+  },
+  {
+    name: "a bad message late in a stream, whose earlier ones may have had effects",
+    provoke: () => callWithMessages(1, 1, 150),
+    seen: { by: "handler", code: "INVALID_ARGUMENT", reason: "REQUEST_TOO_LARGE", outcome: "UNKNOWN" },
+  },
+  {
+    name: "a drain that ends by force, of which nobody knows how far the handler came",
+    provoke: callUntilForced,
+    seen: { by: "handler", code: "UNAVAILABLE", reason: "DRAINING", outcome: "UNKNOWN" },
   },
   {
     name: "an interceptor's error",
@@ -147,6 +192,19 @@ const cases: readonly Case[] = [
     seen: { by: "transport", code: "RESOURCE_EXHAUSTED", sent: "no" },
   },
   {
+    name: "a request that can't be encoded",
+    provoke: async () => {
+      await using echo = await startEcho();
+      await echo.client.one({ value: "no bytes" as unknown as Uint8Array });
+    },
+    seen: { by: "transport", code: "INVALID_ARGUMENT", sent: "no" },
+  },
+  {
+    name: "metadata that can't be sent",
+    provoke: () => callEcho({}, { metadata: { "no good name": "x" } }),
+    seen: { by: "transport", code: "INVALID_ARGUMENT", sent: "no" },
+  },
+  {
     name: "a channel that was closed",
     provoke: async () => {
       await using echo = await startEcho();
@@ -165,6 +223,11 @@ const cases: readonly Case[] = [
   {
     name: "a deadline that passes while the handler runs",
     provoke: () => callEcho({ handlers: { one: hang } }, { timeoutMs: 200 }),
+    seen: { by: "transport", code: "DEADLINE_EXCEEDED", sent: "maybe" },
+  },
+  {
+    name: "a deadline that passes after the handler, on the way back",
+    provoke: callWithLateAnswer,
     seen: { by: "transport", code: "DEADLINE_EXCEEDED", sent: "maybe" },
   },
   {
@@ -254,93 +317,4 @@ async function failureOf(call: Promise<unknown>): Promise<unknown> {
       return { by: "transport", code: status[error.code], sent: error.sent };
     return error;
   }
-}
-
-type Answer = (error: object | null, response?: Buffer) => void;
-
-async function callEcho(pair: EchoPairOptions, options: CallOptions = {}, bytes = 1): Promise<unknown> {
-  await using echo = await startEcho(pair);
-  return await echo.client.one({ value: Buffer.alloc(bytes) }, options);
-}
-
-async function callAddress(address: string, options: CallOptions = {}): Promise<unknown> {
-  const channel = openChannel(address);
-  try {
-    return await createClient(Echo, channel).one(text("x"), { timeoutMs: 5_000, ...options });
-  } finally {
-    channel.close();
-  }
-}
-
-async function callForeign(answer: object): Promise<unknown> {
-  await using server = await startForeignServer((_: unknown, callback: Answer) => callback(answer));
-  return await callAddress(server.address);
-}
-
-async function callDuringDrain(): Promise<unknown> {
-  const called = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  const one = async (): Promise<object> => {
-    called.resolve();
-    await release.promise;
-    return {};
-  };
-  // An interceptor that is slow enough for the drain to begin before the handler does.
-  await using echo = await startEcho({ handlers: { one } });
-  const first = echo.client.one(text("first"));
-  await called.promise;
-  const second = echo.client.one(text("second"), { timeoutMs: 5_000 });
-  const drained = echo.server.drain({ timeoutMs: 5_000 });
-  try {
-    return await second;
-  } finally {
-    release.resolve();
-    await first;
-    await drained;
-  }
-}
-
-async function callKilledProcess(): Promise<unknown> {
-  const script = fileURLToPath(new URL("testing/echo-process.ts", import.meta.url));
-  const child = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] });
-  const exited = once(child, "exit");
-  const [address] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
-  child.stdout.once("data", () => child.kill("SIGKILL"));
-  const channel = openChannel(address.trim());
-  try {
-    return await createClient(Echo, channel).one(text("hang"), { timeoutMs: 10_000 });
-  } finally {
-    child.kill("SIGKILL");
-    await exited;
-    channel.close();
-  }
-}
-
-function openChannel(address: string, limits: Partial<RpcLimits> = {}): ReturnType<typeof createChannel> {
-  return createChannel({ address, limits });
-}
-
-async function hang(): Promise<never> {
-  await delay(60_000, undefined, { ref: false });
-  throw new Error("This was not to be waited for.");
-}
-
-async function* nothing(): AsyncGenerator<never> {}
-
-function withManyFields(): HandlerError {
-  const fields = Array.from({ length: 5_000 }, (_, index) => ({
-    field: `steps[${index}].params[0]`,
-    description: "It can't be a number: use a text.",
-  }));
-  return new HandlerError({ reason: "INVALID_REQUEST", message: "Much is wrong. ".repeat(10_000), fields });
-}
-
-function withDomain(domain: string): Metadata {
-  const info = anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { domain, reason: "UNIQUE_VIOLATION" }));
-  const metadata = new Metadata();
-  metadata.set(
-    "grpc-status-details-bin",
-    Buffer.from(toBinary(StatusSchema, create(StatusSchema, { details: [info] }))),
-  );
-  return metadata;
 }

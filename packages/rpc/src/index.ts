@@ -6,10 +6,9 @@ export {
   type FieldViolation,
   HandlerError,
   type HandlerErrorOptions,
-  type OutcomeName,
   type UnmetGuard,
 } from "./errors/handler-error.ts";
-export { type Reason, type ReasonTraits, reasonTraits } from "./errors/reasons.ts";
+export type { OutcomeName, Reason } from "./errors/reasons.ts";
 export { cutToBytes } from "./errors/status-details.ts";
 export { type Sent, TransportError } from "./errors/transport-error.ts";
 export { type Health, WHOLE_SERVER } from "./health/health-service.ts";

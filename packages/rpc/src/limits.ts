@@ -9,6 +9,8 @@ export interface RpcLimits {
   readonly maxResponseBytes: number;
   /** How long a call may take where its caller sets no deadline. Streams have none by default. */
   readonly defaultTimeoutMs: number;
+  /** Calls at a time on one connection; what is beyond waits at the client. */
+  readonly maxConcurrentStreams: number;
   /** After this a connection is replaced, so that new replicas are found. */
   readonly maxConnectionAgeMs: number;
   /** How long calls on a connection that is being replaced may still run. */
@@ -29,6 +31,7 @@ export const defaultRpcLimits: RpcLimits = {
   maxRequestBytes: 4 * MIB,
   maxResponseBytes: 4 * MIB,
   defaultTimeoutMs: 10_000,
+  maxConcurrentStreams: 1_000,
   maxConnectionAgeMs: 5 * 60_000,
   maxConnectionAgeGraceMs: 30_000,
   keepaliveTimeMs: 20_000,

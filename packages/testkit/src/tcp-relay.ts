@@ -127,8 +127,11 @@ function createLink(options: {
   const { client, target, state, triggers } = options;
   const server = connect({ ...target, allowHalfOpen: true, noDelay: true });
   const cut = (): void => {
-    client.resetAndDestroy();
-    server.resetAndDestroy();
+    for (const socket of [client, server]) {
+      socket.resetAndDestroy();
+      // By itself the reset waits until everything was written, which over a stalled link is never.
+      socket.destroy();
+    }
   };
   const pipe = (direction: Direction, from: Socket, to: Socket): RelayPipe =>
     createRelayPipe({
@@ -160,5 +163,7 @@ function concerned(direction: Direction | "both"): readonly Direction[] {
 async function closing(socket: Socket): Promise<void> {
   await new Promise<void>((resolve) => {
     socket.once("close", () => resolve());
+    // A reset that fails, because the other side was gone first, is the end too; Node announces no close then.
+    socket.on("error", (error: NodeJS.ErrnoException) => error.syscall === "reset" && resolve());
   });
 }

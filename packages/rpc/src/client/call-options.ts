@@ -13,7 +13,7 @@ export interface CallOptions {
   readonly metadata?: Readonly<Record<string, string | Uint8Array>>;
   /** Waits, within the deadline, for a peer that can't be reached, instead of failing at once. */
   readonly waitForReady?: boolean;
-  /** Called with the headers that the other side sent, and with its trailers. */
+  /** Called with the headers that the other side sent, and with its trailers. They must not throw. */
   readonly onHeaders?: (metadata: Metadata) => void;
   readonly onTrailers?: (metadata: Metadata) => void;
 }

@@ -17,8 +17,8 @@ import { callUnary } from "./unary-call.ts";
 
 /**
  * A service as a plain object of functions. Each of them fails with a HandlerError (the other side's
- * handler decided) or a TransportError (nobody's handler said so), and with nothing else; none gives
- * `undefined` for a failure. A stream starts when its first response is asked for and is cancelled when
+ * handler decided) or a TransportError (nobody's handler said so); a stream of requests that fails by itself
+ * fails the call with its own error. None gives `undefined` for a failure. A stream starts when its first response is asked for and is cancelled when
  * its loop is left.
  */
 export type Client<S extends DescService> = {

@@ -1,4 +1,11 @@
-import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import type { EventEmitter } from "node:events";
 import {
   type CallOptions as GrpcCallOptions,
   credentials,
@@ -43,7 +50,7 @@ export class StartedCall {
     if (deadline <= Date.now()) {
       throw this.error(status.DEADLINE_EXCEEDED, "the deadline had passed before the call was made");
     }
-    this.metadata = toMetadata(options);
+    this.metadata = this.#refusing("the metadata can't be sent", () => toMetadata(options));
     this.grpcOptions = { deadline, credentials: credentials.createFromMetadataGenerator(this.#onPicked) };
   }
 
@@ -87,8 +94,11 @@ export class StartedCall {
     return this.error(status.CANCELLED, "the caller cancelled it", this.signal?.reason);
   }
 
-  /** Checks an encoded request against the limit before any of it is sent. */
-  checkRequest(bytes: Uint8Array): Buffer {
+  /** Encodes a request and checks it against the limit before any of it is sent. */
+  encode<I extends DescMessage>(schema: I, request: MessageInitShape<I>): Buffer {
+    const bytes = this.#refusing(`the request is not a ${schema.typeName}`, () =>
+      toBinary(schema, create(schema, request)),
+    );
     const { maxRequestBytes } = this.#channel.limits;
     if (bytes.byteLength > maxRequestBytes) {
       const details = `the message has ${bytes.byteLength} bytes, the limit is ${maxRequestBytes}`;
@@ -111,12 +121,20 @@ export class StartedCall {
     };
   }
 
-  onHeaders(metadata: Metadata): void {
-    this.#options.onHeaders?.(metadata);
+  /** Passes headers and trailers on to the caller, whose own failure must not be taken for the call's. */
+  observe(call: EventEmitter): void {
+    const { onHeaders, onTrailers } = this.#options;
+    if (onHeaders !== undefined) call.on("metadata", (metadata: Metadata) => onHeaders(metadata));
+    if (onTrailers !== undefined) call.on("status", ({ metadata }: StatusObject) => onTrailers(metadata));
   }
 
-  onStatus(received: StatusObject): void {
-    this.#options.onTrailers?.(received.metadata);
+  #refusing<T>(details: string, work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw this.error(status.INVALID_ARGUMENT, `${details}: ${why}`, cause);
+    }
   }
 }
 

@@ -1,11 +1,4 @@
-import {
-  create,
-  type DescMessage,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import { once } from "node:events";
 import type { CallOptions } from "./call-options.ts";
@@ -25,9 +18,10 @@ export async function* callStreaming<I extends DescMessage, O extends DescMessag
   options: CallOptions = {},
 ): AsyncGenerator<MessageShape<O>, void, undefined> {
   const call = new StartedCall(channel, method, options);
+  const iterator = requests[Symbol.asyncIterator]();
   const stream = openStream(channel, call);
   const running = call.running(stream);
-  const sending = new RequestPump(stream, call, method.input, requests);
+  const sending = new RequestPump(stream, call, method.input, iterator);
   try {
     for await (const bytes of stream) yield decode(call, method.output, bytes);
   } catch (error) {
@@ -44,8 +38,7 @@ function openStream(channel: Channel, call: StartedCall): ClientDuplexStream<Buf
   try {
     const { path, metadata, grpcOptions } = call;
     const stream = channel.grpc.makeBidiStreamRequest(path, asIs, asIs, metadata, grpcOptions);
-    stream.on("metadata", (headers) => call.onHeaders(headers));
-    stream.on("status", (received) => call.onStatus(received));
+    call.observe(stream);
     // Read errors surface in the loop; this listener only keeps a late one from ending the process.
     stream.on("error", () => {});
     return stream;
@@ -79,12 +72,12 @@ class RequestPump<I extends DescMessage> {
     stream: ClientDuplexStream<Buffer, Buffer>,
     call: StartedCall,
     schema: I,
-    requests: AsyncIterable<MessageInitShape<I>>,
+    iterator: AsyncIterator<MessageInitShape<I>>,
   ) {
     this.#stream = stream;
-    this.#iterator = requests[Symbol.asyncIterator]();
+    this.#iterator = iterator;
     stream.once("status", () => this.stop());
-    void this.#run((request) => call.checkRequest(toBinary(schema, create(schema, request))));
+    void this.#run((request) => call.encode(schema, request));
   }
 
   /** Takes no more from the iterable. One that is waiting for its next value is told, not waited for. */

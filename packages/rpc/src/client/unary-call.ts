@@ -1,4 +1,4 @@
-import { create, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { fromBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import type { DescMessage } from "@bufbuild/protobuf";
 import { type ClientUnaryCall, type ServiceError, status } from "@grpc/grpc-js";
 import type { CallOptions } from "./call-options.ts";
@@ -13,7 +13,7 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
   options: CallOptions = {},
 ): Promise<MessageShape<O>> {
   const call = new StartedCall(channel, method, options);
-  const bytes = call.checkRequest(toBinary(method.input, create(method.input, request)));
+  const bytes = call.encode(method.input, request);
   return new Promise((resolve, reject) => {
     let grpcCall: ClientUnaryCall | undefined;
     let running: { over(): void } | undefined;
@@ -31,8 +31,7 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
       const { path, metadata, grpcOptions } = call;
       grpcCall = channel.grpc.makeUnaryRequest(path, asIs, asIs, bytes, metadata, grpcOptions, done);
       running = call.running(grpcCall);
-      grpcCall.on("metadata", (headers) => call.onHeaders(headers));
-      grpcCall.on("status", (received) => call.onStatus(received));
+      call.observe(grpcCall);
     } catch (cause) {
       // grpc-js throws where the channel was closed.
       reject(call.error(status.UNAVAILABLE, "the channel is closed", cause));

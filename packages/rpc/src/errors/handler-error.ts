@@ -1,11 +1,5 @@
 import type { status } from "@grpc/grpc-js";
-import { type Reason, reasonTraits } from "./reasons.ts";
-
-/**
- * Whether the request's effects are in the database. NOT_COMMITTED is said of the request_id: no copy
- * of it has committed or ever will.
- */
-export type OutcomeName = "NOT_COMMITTED" | "COMMITTED" | "UNKNOWN";
+import { type OutcomeName, type Reason, type ReasonTraits, reasonTraits } from "./reasons.ts";
 
 /** What PostgreSQL said of the object that an error is about. */
 export interface DatabaseFault {
@@ -33,7 +27,7 @@ export interface HandlerErrorOptions {
   readonly reason: Reason;
   /** A sentence for the caller: what is wrong and what to do. Never a bind value or a secret. */
   readonly message: string;
-  /** NOT_COMMITTED where it isn't said. */
+  /** What follows from the reason where it isn't said: NOT_COMMITTED, but for reasons that can't know. */
   readonly outcome?: OutcomeName;
   /** The 0-based step that failed, where a single step did. */
   readonly step?: number;
@@ -75,12 +69,12 @@ export class HandlerError extends Error {
 
   constructor(options: HandlerErrorOptions | ReceivedHandlerError) {
     super(options.message, "cause" in options ? { cause: options.cause } : undefined);
-    const traits = "code" in options ? options : reasonTraits[options.reason];
+    const traits: ReasonTraits = "code" in options ? options : reasonTraits[options.reason];
     this.code = traits.code;
     this.retryable = traits.retryable;
     this.retryAfterMs = options.retryAfterMs ?? traits.retryAfterMs;
     this.reason = options.reason;
-    this.outcome = options.outcome ?? "NOT_COMMITTED";
+    this.outcome = options.outcome ?? traits.outcome ?? "NOT_COMMITTED";
     this.step = options.step;
     this.database = options.database;
     this.guard = options.guard;

@@ -4,11 +4,19 @@ import type { ErrorReason } from "@tandem/contract/tandem/errors/v1/errors";
 /** A reason of the contract's `ErrorReason`, without its prefix. */
 export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
+/**
+ * Whether the request's effects are in the database. NOT_COMMITTED is said of the request_id: no copy
+ * of it has committed or ever will.
+ */
+export type OutcomeName = "NOT_COMMITTED" | "COMMITTED" | "UNKNOWN";
+
 /** What follows from a reason alone. */
 export interface ReasonTraits {
   readonly code: status;
   /** Whether the same request, with the same request_id, may succeed later. */
   readonly retryable: boolean;
+  /** What a handler that gives this reason, and says no more, knows of its effects: NOT_COMMITTED if unset. */
+  readonly outcome?: OutcomeName;
   /** The RetryInfo that goes along where the handler names no other. */
   readonly retryAfterMs?: number;
 }
@@ -45,6 +53,7 @@ export const reasonTraits: Readonly<Record<Reason, ReasonTraits>> = {
   NOT_PRIMARY: precondition,
   RESULT_TOO_LARGE: precondition,
   RAISED: precondition,
+  UNRESOLVED_REF: precondition,
   INVITE_EXPIRED: precondition,
   INVITE_REVOKED: precondition,
   INVITE_EXHAUSTED: precondition,
@@ -81,11 +90,11 @@ export const reasonTraits: Readonly<Record<Reason, ReasonTraits>> = {
 
   STATEMENT_TIMEOUT: { code: status.DEADLINE_EXCEEDED, retryable: false },
   TRANSACTION_TIMEOUT: { code: status.DEADLINE_EXCEEDED, retryable: false },
-  CANCELLED_BY_CALLER: { code: status.CANCELLED, retryable: false },
+  CANCELLED_BY_CALLER: { code: status.CANCELLED, retryable: false, outcome: "UNKNOWN" },
 
-  COMMIT_OUTCOME_UNKNOWN: { code: status.UNKNOWN, retryable: true },
+  COMMIT_OUTCOME_UNKNOWN: { code: status.UNKNOWN, retryable: true, outcome: "UNKNOWN" },
   DATABASE_INTERNAL: { code: status.INTERNAL, retryable: false },
   DATA_CORRUPTED: { code: status.DATA_LOSS, retryable: false },
   NOT_SUPPORTED: { code: status.UNIMPLEMENTED, retryable: false },
-  HANDLER_FAILED: { code: status.INTERNAL, retryable: false },
+  HANDLER_FAILED: { code: status.INTERNAL, retryable: false, outcome: "UNKNOWN" },
 };

@@ -15,7 +15,8 @@ import {
   type WriteFailure,
   WriteFailureSchema,
 } from "@tandem/contract/tandem/errors/v1/errors";
-import { type DatabaseFault, HandlerError, type OutcomeName, type UnmetGuard } from "./handler-error.ts";
+import { type DatabaseFault, HandlerError, type UnmetGuard } from "./handler-error.ts";
+import type { OutcomeName } from "./reasons.ts";
 
 /** The ErrorInfo domain by which a client knows that a handler of ours spoke. */
 export const ERROR_DOMAIN = "tandem";
@@ -26,6 +27,8 @@ const DETAILS_HEADER = "grpc-status-details-bin";
 // percent-encoded, up to three bytes for one) and the details as base64, so this leaves room.
 const MAX_MESSAGE_BYTES = 1024;
 const MAX_DETAILS_BYTES = 3 * 1024;
+// PostgreSQL's identifiers have at most 63; whoever raises an error may put anything in their place.
+const MAX_NAME_BYTES = 128;
 
 /** What grpc-js sends for an error: code, message, and the details as a trailer. */
 export function toStatus(error: HandlerError): Pick<StatusObject, "code" | "details" | "metadata"> {
@@ -74,7 +77,7 @@ function encodeDetails(error: HandlerError, message: string): Uint8Array {
     anyPack(WriteFailureSchema, toWriteFailure(error)),
   ];
   if (error.retryAfterMs !== undefined) {
-    const retry = create(RetryInfoSchema, { retryDelay: durationFromMs(error.retryAfterMs) });
+    const retry = create(RetryInfoSchema, { retryDelay: durationFromMs(Math.ceil(error.retryAfterMs)) });
     essential.push(anyPack(RetryInfoSchema, retry));
   }
   if (error.guard !== undefined) essential.push(toPreconditionFailure(error, message));
@@ -93,7 +96,12 @@ function toWriteFailure(error: HandlerError): WriteFailure {
     outcome: Outcome[error.outcome],
     retryable: error.retryable,
     ...(error.step === undefined ? {} : { step: error.step }),
-    ...database,
+    ...Object.fromEntries(
+      Object.entries(database ?? {}).map(([name, value]) => [
+        name,
+        cutToBytes(value.toWellFormed(), MAX_NAME_BYTES),
+      ]),
+    ),
     ...(guard === undefined
       ? {}
       : {

@@ -16,6 +16,7 @@ export interface Health {
   readonly service: typeof HealthService;
   readonly handlers: Handlers<typeof HealthService>;
   set(service: string, serving: boolean): void;
+  isServing(service: string): boolean;
   /** Every service there is, and the server as a whole. */
   setAll(serving: boolean): void;
 }
@@ -47,6 +48,7 @@ export function createHealth(): Health {
   return {
     service: HealthService,
     set,
+    isServing: (service) => states.get(service) === ServingStatus.SERVING,
     setAll: (serving) => {
       for (const service of states.keys()) set(service, serving);
     },

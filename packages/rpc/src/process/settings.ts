@@ -22,12 +22,15 @@ export class Settings {
     throw new SettingError(`${name} is not set.`);
   }
 
-  /** A PostgreSQL connection URL. */
-  databaseUrl(name: string): string {
+  /** A text that must satisfy `check`, which throws an error that says, without the value, what is wrong. */
+  checked(name: string, check: (value: string) => unknown): string {
     const value = this.text(name);
-    const url = URL.parse(value);
-    if (url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1) return value;
-    throw new SettingError(`${name} must look like postgresql://USER:PASSWORD@HOST:PORT/DATABASE.`);
+    try {
+      check(value);
+      return value;
+    } catch (cause) {
+      throw new SettingError(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    }
   }
 
   /** `host:port` */

@@ -10,19 +10,33 @@ export type AnswerStatus = Pick<StatusObject, "code" | "details" | "metadata">;
  * HandlerError not a word crosses the wire.
  */
 export function toAnswer(error: unknown, context: HandlerContext): AnswerStatus {
-  const decided = error instanceof HandlerError ? error : fromForeign(error);
+  const decided = isOwn(error) ? error : fromForeign(error);
   logFailure(decided, error, context);
-  const status = toStatus(decided);
+  const status = toEncodedStatus(decided, context);
   status.metadata.merge(context.responseTrailers);
   return status;
 }
 
-// That includes the TransportError of a call that the handler made: what it means for the request that
-// is being answered only the handler can say, by translating it.
+// What a peer's handler decided was about another request: the outcome that it names is not this one's.
+function isOwn(error: unknown): error is HandlerError {
+  return error instanceof HandlerError && error.method === undefined;
+}
+
+function toEncodedStatus(decided: HandlerError, context: HandlerContext): AnswerStatus {
+  try {
+    return toStatus(decided);
+  } catch (error) {
+    // A number in it that protobuf can't hold: a defect, but not one that the caller may wait for in vain.
+    context.logger.error({ err: error }, "the handler's error can't be encoded");
+    return toStatus(fromForeign(error));
+  }
+}
+
+// That includes the failure of a call that the handler made, of either class: what it means for the request
+// that is being answered only the handler can say, by translating it.
 function fromForeign(error: unknown): HandlerError {
   return new HandlerError({
     reason: "HANDLER_FAILED",
-    outcome: "UNKNOWN",
     message: "The handler failed. Its log says why, under the call's id.",
     cause: error,
   });

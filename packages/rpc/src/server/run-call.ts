@@ -1,5 +1,5 @@
 import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { status } from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, UntypedHandleCall } from "@grpc/grpc-js";
 import { once } from "node:events";
 import { type AnswerStatus, toAnswer } from "./answer.ts";
@@ -46,7 +46,7 @@ export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner
       }
       runner.finish(running);
     };
-    void answer();
+    answer().catch((error: unknown) => callback(abandon(context, error)));
   };
 }
 
@@ -67,12 +67,22 @@ export function streamingCall(method: DescMethod, handler: Streaming, runner: Ca
         stream.end(context.responseTrailers);
       } else {
         // Only the event carries the code and the details; destroy(error) would end it without either.
-        stream.emit("error", Object.assign(new Error(failure.details), failure));
+        stream.emit("error", toError(failure));
       }
       runner.finish(running);
     };
-    void answer();
+    answer().catch((error: unknown) => stream.emit("error", toError(abandon(context, error))));
   };
+}
+
+// Nothing should come to this. If it does, its caller is told at least that, and nobody else suffers.
+function abandon(context: HandlerContext, error: unknown): AnswerStatus {
+  context.logger.error({ err: error }, "the answer could not be sent");
+  return { code: status.INTERNAL, details: "The answer could not be sent.", metadata: new Metadata() };
+}
+
+function toError(answer: AnswerStatus): Error {
+  return Object.assign(new Error(answer.details), answer);
 }
 
 function toPath(method: DescMethod): string {

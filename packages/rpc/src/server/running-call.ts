@@ -22,6 +22,11 @@ export interface RunningCallOptions {
   readonly draining: AbortSignal;
 }
 
+const ENDINGS = {
+  CANCELLED_BY_CALLER: "Nobody waits for the answer any more.",
+  DRAINING: "This instance stopped before the call was through: whether it took effect is not known.",
+} as const;
+
 /** One call while its handler runs: its context, its cancellation, and the way in and out of bytes. */
 export class RunningCall {
   readonly context: HandlerContext;
@@ -31,6 +36,7 @@ export class RunningCall {
   readonly #ended = new AbortController();
   readonly #finished: () => void;
   #answered = false;
+  #decoded = 0;
 
   constructor(options: RunningCallOptions) {
     const { call, method, logger, draining } = options;
@@ -52,15 +58,14 @@ export class RunningCall {
       responseTrailers: new Metadata(),
       logger: logger.child({ callId, method }),
     };
-    call.once("cancelled", () => this.end());
+    call.once("cancelled", () => this.end("CANCELLED_BY_CALLER"));
   }
 
-  /** Tells the handler, where it still runs, that nobody waits for its answer. */
-  end(): void {
+  /** Tells the handler, where it still runs, to give up. How far it came by then is not known here. */
+  end(reason: "CANCELLED_BY_CALLER" | "DRAINING"): void {
     if (this.#answered || this.#ended.signal.aborted) return;
-    this.#ended.abort(
-      new HandlerError({ reason: "CANCELLED_BY_CALLER", message: "Nobody waits for the answer any more." }),
-    );
+    const message = ENDINGS[reason];
+    this.#ended.abort(new HandlerError({ reason, message, outcome: "UNKNOWN" }));
   }
 
   /** From here on the end of the call is no cancellation: grpc-js reports both alike. */
@@ -71,9 +76,12 @@ export class RunningCall {
 
   decode<I extends DescMessage>(schema: I, bytes: Uint8Array): MessageShape<I> {
     const { maxRequestBytes } = this.#limits;
+    // What earlier messages of the stream did stays done.
+    const outcome = this.#decoded === 0 ? "NOT_COMMITTED" : "UNKNOWN";
+    this.#decoded += 1;
     if (bytes.byteLength > maxRequestBytes) {
       const message = `The message has ${bytes.byteLength} bytes, the limit is ${maxRequestBytes}: send less at a time.`;
-      throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message });
+      throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
     }
     try {
       return fromBinary(schema, bytes);
@@ -81,6 +89,7 @@ export class RunningCall {
       throw new HandlerError({
         reason: "INVALID_REQUEST",
         message: `This is not a ${schema.typeName}.`,
+        outcome,
         cause,
       });
     }

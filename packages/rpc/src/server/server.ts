@@ -21,6 +21,8 @@ export interface RpcServerOptions {
   readonly limits?: Partial<RpcLimits>;
   /** Run around every call, the first one outermost. */
   readonly interceptors?: readonly Interceptor[];
+  /** Refuses the calls of a service with NOT_READY for as long as its health isn't SERVING. */
+  readonly refuseUntilServing?: boolean;
   /** Lets anyone who can connect list the services: off unless asked for. */
   readonly reflection?: boolean;
 }
@@ -41,6 +43,7 @@ export class RpcServer {
   readonly #draining = new AbortController();
   readonly #services: DescService[] = [];
   readonly #reflection: boolean;
+  readonly #refuseUntilServing: boolean;
   #drained: Promise<DrainResult> | undefined;
 
   constructor(options: RpcServerOptions) {
@@ -48,9 +51,11 @@ export class RpcServer {
     this.#limits = { ...defaultRpcLimits, ...options.limits };
     this.#interceptors = options.interceptors ?? [];
     this.#reflection = options.reflection ?? false;
+    this.#refuseUntilServing = options.refuseUntilServing ?? false;
     this.#grpc = new Server({
       "grpc.max_receive_message_length": wireLimit(this.#limits.maxRequestBytes),
       "grpc.max_send_message_length": wireLimit(this.#limits.maxResponseBytes),
+      "grpc.max_concurrent_streams": this.#limits.maxConcurrentStreams,
       "grpc.max_connection_age_ms": this.#limits.maxConnectionAgeMs,
       "grpc.max_connection_age_grace_ms": this.#limits.maxConnectionAgeGraceMs,
       "grpc.keepalive_time_ms": this.#limits.keepaliveTimeMs,
@@ -112,7 +117,7 @@ export class RpcServer {
     // connections stay, and new calls are refused by a handler, until the running ones are through.
     await settledWithin(Promise.all([...this.#running].map((call) => call.finished)), timeoutMs);
     const forced = this.#running.size;
-    for (const call of this.#running) call.end();
+    for (const call of this.#running) call.end("DRAINING");
     const shutDown = new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()));
     await settledWithin(shutDown, Math.max(0, until - Date.now()));
     this.#grpc.forceShutdown();
@@ -144,6 +149,11 @@ export class RpcServer {
     return running;
   }
 
+  #isServing(method: string): boolean {
+    const service = method.slice(0, method.indexOf("/"));
+    return service === this.health.service.typeName || this.health.isServing(service);
+  }
+
   #finish(call: RunningCall): void {
     this.#running.delete(call);
     call.finish();
@@ -154,6 +164,12 @@ export class RpcServer {
       throw new HandlerError({
         reason: "DRAINING",
         message: "This instance is stopping: send it to another one.",
+      });
+    }
+    if (this.#refuseUntilServing && !this.#isServing(context.method)) {
+      throw new HandlerError({
+        reason: "NOT_READY",
+        message: "This instance is still starting: try again soon.",
       });
     }
     let chain = next;

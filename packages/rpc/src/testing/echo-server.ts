@@ -24,6 +24,7 @@ export interface EchoPairOptions {
   readonly clientLimits?: Partial<RpcLimits>;
   readonly interceptors?: readonly Interceptor[];
   readonly reflection?: boolean;
+  readonly refuseUntilServing?: boolean;
 }
 
 /** A server on a free port and a client of it; both are closed when the pair is disposed of. */
@@ -31,8 +32,8 @@ export async function startEcho(options: EchoPairOptions = {}): Promise<EchoPair
   const log: Record<string, unknown>[] = [];
   const destination: DestinationStream = { write: (line) => void log.push(JSON.parse(line)) };
   const logger = createLogger({ service: "echo", level: "debug", destination });
-  const { limits = {}, interceptors = [], reflection = false } = options;
-  const server = new RpcServer({ logger, limits, interceptors, reflection });
+  const { limits = {}, interceptors = [], reflection = false, refuseUntilServing = false } = options;
+  const server = new RpcServer({ logger, limits, interceptors, reflection, refuseUntilServing });
   server.addService(Echo, { ...echoHandlers, ...options.handlers });
   const address = await server.listen(options.address ?? "127.0.0.1:0");
   const channel = createChannel({ address, limits: options.clientLimits ?? limits });

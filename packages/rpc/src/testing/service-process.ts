@@ -11,7 +11,7 @@ await runService({
   name: "nothing",
   readConfig: () => {
     const settings = new Settings({ TANDEM_STOP_WHEN_INPUT_ENDS: "true", TANDEM_DRAIN_TIMEOUT_MS: "0" });
-    if (behaviour === "is set up wrongly") settings.databaseUrl("TANDEM_DATABASE_URL");
+    if (behaviour === "is set up wrongly") settings.text("TANDEM_DATABASE_URL");
     return readProcessConfig(settings, { listen: "127.0.0.1:0" });
   },
   start: async ({ logger, signal }) => {
