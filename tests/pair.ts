@@ -64,6 +64,7 @@ function environmentOf(database: TestDatabase, { roles }: DatabasePlan): Environ
     TANDEM_LISTEN: "127.0.0.1:0",
     TANDEM_DATABASE_URL: urlOf(roles.app),
     TANDEM_MIGRATION_URL: urlOf(roles.owner),
+    ...(roles.dbproxy === undefined ? {} : { TANDEM_DBPROXY_URL: urlOf(roles.dbproxy) }),
     TANDEM_STOP_WHEN_INPUT_ENDS: "true",
   };
 }

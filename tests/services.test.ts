@@ -30,7 +30,9 @@ describe("each service", () => {
     const replicas = await Promise.all(Array.from({ length: 4 }, () => pair.startAssistant()));
     await Promise.all(replicas.map((replica) => replica.serving()));
     const migrating = replicas.flatMap((replica) => replica.log()).filter(({ msg }) => msg === "migrating");
-    expect(migrating).toHaveLength(1);
+    const names = migrating.map(({ name }) => name);
+    expect(names.length).toBeGreaterThan(0);
+    expect(names).toEqual([...new Set(names)]);
   });
 
   it("waits for a database that isn't there yet, answering NOT_SERVING meanwhile", async () => {

@@ -1,3 +1,4 @@
+import { parseDatabaseUrl } from "@tandem/postgres";
 import { type ProcessConfig, readProcessConfig, Settings } from "@tandem/rpc";
 
 /** What the assistant is told by its environment; docs/configuration.md lists the variables. */
@@ -6,6 +7,8 @@ export interface AssistantConfig extends ProcessConfig {
   readonly databaseUrl: string;
   /** The owner role's. */
   readonly migrationUrl: string;
+  /** The dbproxy role's. */
+  readonly dbProxyUrl: string;
 }
 
 /** Fails with a SettingError that names the variable. */
@@ -13,7 +16,8 @@ export function readAssistantConfig(environment = process.env): AssistantConfig 
   const settings = new Settings(environment);
   return {
     ...readProcessConfig(settings, { listen: "127.0.0.1:7402" }),
-    databaseUrl: settings.databaseUrl("TANDEM_DATABASE_URL"),
-    migrationUrl: settings.databaseUrl("TANDEM_MIGRATION_URL"),
+    databaseUrl: settings.checked("TANDEM_DATABASE_URL", parseDatabaseUrl),
+    migrationUrl: settings.checked("TANDEM_MIGRATION_URL", parseDatabaseUrl),
+    dbProxyUrl: settings.checked("TANDEM_DBPROXY_URL", parseDatabaseUrl),
   };
 }

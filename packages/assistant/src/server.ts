@@ -1,5 +1,9 @@
+import { randomUUID } from "node:crypto";
+import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { RpcServer, type ServiceStart } from "@tandem/rpc";
 import type { AssistantConfig } from "./config.ts";
+import { createDbProxy } from "./db-proxy/db-proxy.ts";
+import { dbProxyHandlers, type Instance } from "./services/db-proxy-service.ts";
 import { openStore } from "./store/open-store.ts";
 
 /**
@@ -10,16 +14,23 @@ import { openStore } from "./store/open-store.ts";
 export async function startAssistant(start: ServiceStart<AssistantConfig>): Promise<AsyncDisposable> {
   const { config, logger, signal } = start;
   await using parts = new AsyncDisposableStack();
-  const server = new RpcServer({ logger, reflection: config.reflection });
+  const dbProxy = parts.use(await createDbProxy({ url: config.dbProxyUrl, logger }));
+  const server = new RpcServer({ logger, reflection: config.reflection, refuseUntilServing: true });
+  let instance: Instance = { id: randomUUID(), schemaVersion: "", standby: false };
+  server.addService(
+    DbProxy,
+    dbProxyHandlers(dbProxy, () => instance),
+  );
   parts.defer(async () => {
     const { forced } = await server.drain({ timeoutMs: config.drainTimeoutMs });
     if (forced > 0) logger.warn({ forced }, "calls were still running at the end of the drain");
   });
   const address = await server.listen(config.listen);
-  logger.info({ address }, "listening");
+  logger.info({ address, instance: instance.id }, "listening");
 
   const store = await openStore(config, { logger, signal });
-  // The server was there first, but it must end first.
+  instance = { ...instance, schemaVersion: store.schemaVersion, standby: store.standby };
+  // What was put on last is disposed of first: the calls, then what they use.
   const running = new AsyncDisposableStack();
   running.use(store);
   running.use(parts.move());

@@ -8,6 +8,8 @@ export interface Store extends AsyncDisposable {
   readonly database: Database;
   /** The newest migration that this build knows. */
   readonly schemaVersion: string;
+  /** Whether the server is a standby, which takes no writes. */
+  readonly standby: boolean;
 }
 
 /** Waits for the database, migrates it and connects to it. */
@@ -16,7 +18,7 @@ export async function openStore(
   start: { readonly logger: Logger; readonly signal: AbortSignal },
 ): Promise<Store> {
   const { logger, signal } = start;
-  const { database, migrated } = await openDatabase({
+  const { database, migrated, server } = await openDatabase({
     url: config.databaseUrl,
     migrationUrl: config.migrationUrl,
     migrationsFolder: migrationsFolder(),
@@ -31,6 +33,8 @@ export async function openStore(
   return {
     database,
     schemaVersion: migrated.version,
-    [Symbol.asyncDispose]: () => database.close(),
+    standby: server.standby,
+    // Within the margin that a stop has beside its drain.
+    [Symbol.asyncDispose]: () => database.close({ timeoutMs: 2_000 }),
   };
 }

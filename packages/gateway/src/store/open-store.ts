@@ -31,6 +31,7 @@ export async function openStore(
   return {
     database,
     schemaVersion: migrated.version,
-    [Symbol.asyncDispose]: () => database.close(),
+    // Within the margin that a stop has beside its drain.
+    [Symbol.asyncDispose]: () => database.close({ timeoutMs: 2_000 }),
   };
 }

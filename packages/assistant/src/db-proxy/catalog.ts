@@ -1,0 +1,49 @@
+import type { Borrowed } from "./connections.ts";
+import { kindOf, type PgType } from "./values/kind.ts";
+
+/** The database's types by OID, as far as they were met. */
+export interface Catalog {
+  typeOf(oid: number): PgType;
+  /**
+   * Asks for the types anew where one of these isn't known: a migration may have made it. True where it
+   * asked, which takes the place of the connection's unnamed statement.
+   */
+  learn(oids: readonly number[], borrowed: Borrowed): Promise<boolean>;
+}
+
+const UNKNOWN: PgType = { name: "unknown", kind: "text" };
+
+// An array type is one that another type names as its array; int2vector and its like only look so.
+const selectTypes = `
+  SELECT t.oid, t.typname, t.typbasetype, e.oid AS element, e.typdelim
+  FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid`;
+
+export function createCatalog(): Catalog {
+  let types: ReadonlyMap<number, PgType> = new Map();
+  return {
+    typeOf: (oid) => types.get(oid) ?? UNKNOWN,
+    learn: async (oids, borrowed) => {
+      if (oids.every((oid) => types.has(oid))) return false;
+      const { rows } = await borrowed.round((connection) => {
+        connection.parse({ name: "", text: selectTypes, types: [] }, true);
+        connection.bind({}, true);
+        connection.execute({}, true);
+      });
+      types = toTypes(rows);
+      return true;
+    },
+  };
+}
+
+function toTypes(rows: readonly (readonly (string | null)[])[]): ReadonlyMap<number, PgType> {
+  const byOid = new Map(rows.map((row) => [Number(row[0]), row]));
+  const resolve = (oid: number): PgType => {
+    const [, name = "unknown", base, element, delimiter] = byOid.get(oid) ?? [];
+    // A domain's values are its base type's.
+    if (base !== "0" && base !== null && base !== undefined) return resolve(Number(base));
+    const typeName = name ?? "unknown";
+    if (element === null || element === undefined) return { name: typeName, kind: kindOf(typeName) };
+    return { name: typeName, kind: "list", element: resolve(Number(element)), delimiter: delimiter ?? "," };
+  };
+  return new Map([...byOid.keys()].map((oid) => [oid, resolve(oid)]));
+}

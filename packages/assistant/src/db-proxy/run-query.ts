@@ -1,0 +1,69 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type QueryRequest,
+  type QueryResponse,
+  QueryResponseSchema,
+} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { HandlerError } from "@tandem/rpc";
+import { runStatement } from "./run-step.ts";
+import {
+  attempt,
+  SILENCE_MS,
+  type Caller,
+  type Executor,
+  timeoutSettings,
+  timeoutsOf,
+} from "./run-transaction.ts";
+import { checkParamCount, parseSql, parseTimeout, type RequestRules } from "./transaction-request.ts";
+import { waitForToken } from "./write-token.ts";
+
+/** Runs one SELECT in a read-only transaction, on a server that has the write which the token stands for. */
+export async function runQuery(
+  request: QueryRequest,
+  { connections, catalog, limits }: Executor,
+  { caller, rules }: { readonly caller: Caller; readonly rules: RequestRules },
+): Promise<QueryResponse> {
+  const { signal, deadline } = caller;
+  const sql = parseSql(request.statement, { field: "", use: "query" }, rules);
+  checkParamCount(request.params.length, { field: "", limits });
+  const statementTimeoutMs = parseTimeout(
+    request.statementTimeout,
+    "statement_timeout",
+    limits.statementTimeoutMs,
+  );
+  return connections.withConnection(signal, async (borrowed) => {
+    const times = timeoutsOf(
+      { statementTimeoutMs, transactionTimeoutMs: limits.transactionTimeoutMs },
+      deadline,
+    );
+    borrowed.giveUpAfter(times.transactionMs + SILENCE_MS);
+    if (request.atLeastAsFresh !== "") {
+      const wait = { untilMs: Date.now() + times.transactionMs, signal };
+      await attempt(signal, undefined, () => waitForToken(borrowed, request.atLeastAsFresh, wait));
+    }
+    const result = await attempt(signal, undefined, async () => {
+      await borrowed.run(`BEGIN READ ONLY; ${timeoutSettings(times)}`);
+      const params = request.params.map((value) => ({ value }));
+      const run = { borrowed, catalog, limits };
+      const found = await runStatement({ sql, params, field: "" }, run);
+      await borrowed.run("COMMIT");
+      return found;
+    }).catch((error: unknown) => {
+      throw isWriteInQuery(error) ? notAllowed() : error;
+    });
+    const { columns, rows } = result.message;
+    return create(QueryResponseSchema, { columns, rows });
+  });
+}
+
+// 25006, which elsewhere says that this server is a standby, is here about the query: we made it read-only.
+function isWriteInQuery(error: unknown): boolean {
+  return error instanceof HandlerError && error.database?.sqlstate === "25006";
+}
+
+function notAllowed(): HandlerError {
+  return new HandlerError({
+    reason: "STATEMENT_NOT_ALLOWED",
+    message: "A query reads: this one would write.",
+  });
+}

@@ -1,0 +1,189 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
+import {
+  type TransactionResponse,
+  TransactionResponseSchema,
+} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { translateDatabaseError } from "@tandem/postgres";
+import { HandlerError } from "@tandem/rpc";
+import type { Catalog } from "./catalog.ts";
+import type { Borrowed, Connections } from "./connections.ts";
+import type { DbProxyLimits } from "./limits.ts";
+import { runStatement, type Statement, type StatementResult } from "./run-step.ts";
+import type { Reference, Step, TransactionPlan } from "./transaction-request.ts";
+import type { Bound } from "./values/encode-param.ts";
+import { readWriteToken } from "./write-token.ts";
+
+export interface Executor {
+  readonly connections: Connections;
+  readonly catalog: Catalog;
+  readonly limits: DbProxyLimits;
+}
+
+/** For whom it runs: the call's deadline bounds everything, its signal cancels it. */
+export interface Caller {
+  readonly deadline: Date | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** How much longer than its own timeouts PostgreSQL is waited for: they are of no use on a silent link. */
+export const SILENCE_MS = 2_000;
+
+// What the answer holds beside the results: the times and the token.
+const ENVELOPE_BYTES = 256;
+
+/**
+ * Runs a transaction's steps in order and commits, or commits nothing: a step that fails and a guard that is
+ * not met roll everything back, and the first such step, in order, is the one reported.
+ */
+export async function runTransaction(
+  plan: TransactionPlan,
+  { connections, catalog, limits }: Executor,
+  caller: Caller,
+): Promise<TransactionResponse> {
+  const { signal } = caller;
+  return connections.withConnection(signal, async (borrowed) => {
+    await begin(borrowed, plan, caller);
+    const results: StatementResult[] = [];
+    for (const [index, step] of plan.steps.entries()) {
+      results.push(
+        await attempt(signal, index, () => runStep(step, index, results, { borrowed, catalog, limits })),
+      );
+    }
+    const response = create(TransactionResponseSchema, { results: results.map(({ message }) => message) });
+    refuseTooLarge(response, limits);
+    if (plan.validateOnly) {
+      await attempt(signal, undefined, () => borrowed.run("ROLLBACK"));
+      return response;
+    }
+    await commit(borrowed, signal);
+    response.committedAt = timestampNow();
+    response.writeToken = await readWriteToken(borrowed);
+    return response;
+  });
+}
+
+async function begin(borrowed: Borrowed, plan: TransactionPlan, caller: Caller): Promise<void> {
+  const times = timeoutsOf(plan, caller.deadline);
+  borrowed.giveUpAfter(times.transactionMs + SILENCE_MS);
+  await attempt(caller.signal, undefined, () =>
+    borrowed.run(`BEGIN ISOLATION LEVEL ${plan.isolation}; ${timeoutSettings(times)}`),
+  );
+}
+
+/** How long a transaction and each of its statements may take. */
+export interface Timeouts {
+  readonly statementMs: number;
+  readonly transactionMs: number;
+}
+
+/** Statements that set the timeouts of the transaction that has just begun. */
+export function timeoutSettings({ statementMs, transactionMs }: Timeouts): string {
+  // PostgreSQL leaves a running timer as it is when its setting changes; it has to be stopped first.
+  return (
+    `SET LOCAL statement_timeout = ${statementMs};` +
+    `SET LOCAL transaction_timeout = 0; SET LOCAL transaction_timeout = ${transactionMs}`
+  );
+}
+
+/** What is asked for, but never past the caller's deadline. */
+export function timeoutsOf(
+  plan: Pick<TransactionPlan, "statementTimeoutMs" | "transactionTimeoutMs">,
+  deadline: Date | undefined,
+): Timeouts {
+  const left = deadline === undefined ? Infinity : deadline.getTime() - Date.now();
+  if (left <= 0) {
+    throw new HandlerError({
+      reason: "TRANSACTION_TIMEOUT",
+      message: "The deadline passed before it could run.",
+    });
+  }
+  const transactionMs = Math.ceil(Math.min(plan.transactionTimeoutMs, left));
+  return { statementMs: Math.ceil(Math.min(plan.statementTimeoutMs, transactionMs)), transactionMs };
+}
+
+async function runStep(
+  step: Step,
+  index: number,
+  results: readonly StatementResult[],
+  run: Parameters<typeof runStatement>[1],
+): Promise<StatementResult> {
+  const params = step.params.map((param) =>
+    "value" in param ? param : { bound: resolve(param.ref, index, results) },
+  );
+  const statement: Statement = { sql: step.sql, params, field: `steps[${index}].`, step: index };
+  const result = await runStatement(statement, run);
+  assertGuard(step, index, result.message.changes);
+  return result;
+}
+
+function resolve(ref: Reference, step: number, results: readonly StatementResult[]): Bound {
+  const { raw, columns } = results[ref.step] ?? {};
+  const at = raw?.fields.findIndex(({ name }) => name === ref.column) ?? -1;
+  const row = raw?.rows[ref.row];
+  if (at < 0 || row === undefined) {
+    const missing = at < 0 ? "has no such column" : `has ${raw?.rows.length ?? 0} rows`;
+    const message = `Step ${step} refers to row ${ref.row} of step ${ref.step}, which ${missing}.`;
+    throw new HandlerError({ reason: "UNRESOLVED_REF", message, step });
+  }
+  const text = row[at] ?? null;
+  return text !== null && columns?.[at]?.kind === "bytes" ? Buffer.from(text.slice(2), "hex") : text;
+}
+
+function assertGuard(step: Step, index: number, changes: bigint): void {
+  const { minChanges, maxChanges } = step;
+  const met = (minChanges ?? 0n) <= changes && (maxChanges ?? changes) >= changes;
+  if (met) return;
+  const bounds = [
+    ...(minChanges === undefined ? [] : [`at least ${minChanges}`]),
+    ...(maxChanges === undefined ? [] : [`at most ${maxChanges}`]),
+  ];
+  throw new HandlerError({
+    reason: "GUARD_UNMET",
+    message: `Step ${index} changed ${changes} rows, where ${bounds.join(" and ")} had to be changed.`,
+    step: index,
+    guard: {
+      actualChanges: changes,
+      ...(minChanges === undefined ? {} : { minChanges }),
+      ...(maxChanges === undefined ? {} : { maxChanges }),
+    },
+  });
+}
+
+// Over the limit it must not be committed: its caller would never see what it did.
+function refuseTooLarge(response: TransactionResponse, limits: DbProxyLimits): void {
+  const bytes = toBinary(TransactionResponseSchema, response).byteLength + ENVELOPE_BYTES;
+  if (bytes <= limits.maxResponseBytes) return;
+  const message = `The answer has ${bytes} bytes, the limit is ${limits.maxResponseBytes}: ask for less at a time.`;
+  throw new HandlerError({ reason: "RESULT_TOO_LARGE", message });
+}
+
+async function commit(borrowed: Borrowed, signal: AbortSignal): Promise<void> {
+  // A caller that left before this point gets nothing; after it, what it gets is the truth.
+  signal.throwIfAborted();
+  let tag: string;
+  try {
+    tag = await borrowed.run("COMMIT");
+  } catch (error) {
+    throw translateDatabaseError(error, { during: "commit" });
+  }
+  // PostgreSQL answers a COMMIT of a failed transaction with ROLLBACK, and calls it success.
+  if (tag === "COMMIT") return;
+  throw new HandlerError({ reason: "DATABASE_INTERNAL", message: "PostgreSQL rolled the transaction back." });
+}
+
+/** Runs a part of a transaction whose failure means that nothing of it is committed. */
+export async function attempt<T>(
+  signal: AbortSignal,
+  step: number | undefined,
+  part: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await part();
+  } catch (error) {
+    throw translateDatabaseError(error, {
+      ...(step === undefined ? {} : { step }),
+      cancelledBy: signal.aborted ? "caller" : "timeout",
+    });
+  }
+}

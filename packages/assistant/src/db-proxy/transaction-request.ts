@@ -1,0 +1,203 @@
+import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
+import {
+  Isolation,
+  type Param,
+  type Step as StepMessage,
+  type TransactionRequest,
+  type Value,
+} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { HandlerError, type Reason } from "@tandem/rpc";
+import type { DbProxyLimits } from "./limits.ts";
+import type { StatementCheck } from "./statement-check.ts";
+
+/** A transaction that has passed every check that needs no database. */
+export interface TransactionPlan {
+  readonly steps: readonly Step[];
+  readonly isolation: "READ COMMITTED" | "REPEATABLE READ" | "SERIALIZABLE";
+  readonly validateOnly: boolean;
+  readonly statementTimeoutMs: number;
+  readonly transactionTimeoutMs: number;
+}
+
+export interface Step {
+  readonly sql: string;
+  readonly params: readonly StepParam[];
+  readonly minChanges: bigint | undefined;
+  readonly maxChanges: bigint | undefined;
+}
+
+export type StepParam = { readonly value: Value } | { readonly ref: Reference };
+
+/** A value that an earlier step returned. */
+export interface Reference {
+  readonly step: number;
+  readonly row: number;
+  readonly column: string;
+}
+
+export interface RequestRules {
+  readonly limits: DbProxyLimits;
+  readonly check: StatementCheck;
+  readonly now?: number;
+}
+
+const isolationNames: ReadonlyMap<Isolation, TransactionPlan["isolation"]> = new Map([
+  [Isolation.UNSPECIFIED, "READ COMMITTED"],
+  [Isolation.READ_COMMITTED, "READ COMMITTED"],
+  [Isolation.REPEATABLE_READ, "REPEATABLE READ"],
+  [Isolation.SERIALIZABLE, "SERIALIZABLE"],
+]);
+
+/** Checks a request. Fails with a HandlerError that names the step and the field. */
+export function parseTransaction(request: TransactionRequest, rules: RequestRules): TransactionPlan {
+  const { limits } = rules;
+  refuseWhatComesLater(request);
+  if (
+    request.expireTime !== undefined &&
+    timestampDate(request.expireTime).getTime() < (rules.now ?? Date.now())
+  ) {
+    throw invalid({
+      reason: "REQUEST_ID_EXPIRED",
+      field: "expire_time",
+      why: "has passed: the request is not run",
+    });
+  }
+  if (request.steps.length === 0) {
+    throw invalid({ reason: "EMPTY_TRANSACTION", field: "steps", why: "has no step: send at least one" });
+  }
+  if (request.steps.length > limits.maxSteps) {
+    const why = `has ${request.steps.length} steps, the limit is ${limits.maxSteps}`;
+    throw invalid({ reason: "REQUEST_TOO_LARGE", field: "steps", why });
+  }
+  const isolation = isolationNames.get(request.isolation);
+  if (isolation === undefined) {
+    throw invalid({ field: "isolation", why: "is none that this server knows" });
+  }
+  return {
+    steps: request.steps.map((step, index) => parseStep(step, index, rules)),
+    isolation,
+    validateOnly: request.validateOnly,
+    statementTimeoutMs: parseTimeout(
+      request.statementTimeout,
+      "statement_timeout",
+      limits.statementTimeoutMs,
+    ),
+    transactionTimeoutMs: parseTimeout(
+      request.transactionTimeout,
+      "transaction_timeout",
+      limits.transactionTimeoutMs,
+    ),
+  };
+}
+
+/** The shorter of what is asked for and what is allowed. */
+export function parseTimeout(
+  asked: Parameters<typeof durationMs>[0] | undefined,
+  field: string,
+  limitMs: number,
+): number {
+  if (asked === undefined) return limitMs;
+  const ms = durationMs(asked);
+  if (ms <= 0) throw invalid({ field, why: "must be longer than nothing; leave it out for the default" });
+  return Math.min(Math.ceil(ms), limitMs);
+}
+
+/** The text of a statement that may stand here, or a HandlerError. */
+export function parseSql(
+  statement: StepMessage["statement"],
+  place: { readonly field: string; readonly step?: number; readonly use: "step" | "query" },
+  { limits, check }: RequestRules,
+): string {
+  const { field, step } = place;
+  if (statement.case === "name") {
+    const message = `There is no registered statement ${JSON.stringify(statement.value.slice(0, 100))} here.`;
+    throw new HandlerError({ reason: "UNKNOWN_STATEMENT", message, ...(step === undefined ? {} : { step }) });
+  }
+  if (statement.case === undefined || statement.value.trim() === "") {
+    throw invalid({ field: `${field}sql`, step, why: "is missing: a step is one statement" });
+  }
+  const sql = statement.value;
+  if (Buffer.byteLength(sql) > limits.maxSqlBytes) {
+    const why = `has ${Buffer.byteLength(sql)} bytes, the limit is ${limits.maxSqlBytes}`;
+    throw invalid({ reason: "REQUEST_TOO_LARGE", field: `${field}sql`, step, why });
+  }
+  if (sql.includes("\0")) throw invalid({ field: `${field}sql`, step, why: "holds a NUL" });
+  try {
+    check(sql, place.use);
+    return sql;
+  } catch (error) {
+    if (!(error instanceof HandlerError) || step === undefined) throw error;
+    throw new HandlerError({ reason: error.reason as Reason, message: error.message, step });
+  }
+}
+
+function parseStep(step: StepMessage, index: number, rules: RequestRules): Step {
+  const field = `steps[${index}].`;
+  const sql = parseSql(step.statement, { field, step: index, use: "step" }, rules);
+  const { minChanges, maxChanges } = step;
+  for (const [name, bound] of Object.entries({ min_changes: minChanges, max_changes: maxChanges })) {
+    if (bound !== undefined && bound < 0n) {
+      throw invalid({ field: field + name, step: index, why: "must not be negative" });
+    }
+  }
+  if (minChanges !== undefined && maxChanges !== undefined && minChanges > maxChanges) {
+    throw invalid({ field: `${field}min_changes`, step: index, why: "must not be more than max_changes" });
+  }
+  checkParamCount(step.params.length, { field, step: index, limits: rules.limits });
+  const params = step.params.map((param, at) => parseParam(param, `${field}params[${at}]`, index));
+  return { sql, params, minChanges, maxChanges };
+}
+
+export function checkParamCount(
+  count: number,
+  place: { readonly field: string; readonly step?: number; readonly limits: DbProxyLimits },
+): void {
+  const { field, step, limits } = place;
+  if (count <= limits.maxParams) return;
+  const why = `has ${count} parameters, the limit is ${limits.maxParams}`;
+  throw invalid({ reason: "REQUEST_TOO_LARGE", field: `${field}params`, step, why });
+}
+
+function parseParam({ kind }: Param, field: string, step: number): StepParam {
+  if (kind.case === "value") return { value: kind.value };
+  if (kind.case === undefined) {
+    throw invalid({ field, step, why: "is neither a value nor a reference; NULL is a value without a kind" });
+  }
+  const { step: earlier, row, column } = kind.value;
+  if (earlier < 0 || earlier >= step) {
+    throw invalid({ field: `${field}.ref.step`, step, why: "must be the number of an earlier step" });
+  }
+  if (row < 0) throw invalid({ field: `${field}.ref.row`, step, why: "must not be negative" });
+  if (column === "") throw invalid({ field: `${field}.ref.column`, step, why: "must name a column" });
+  return { ref: { step: earlier, row, column } };
+}
+
+// Receipts and the coordinator will honour these. Until then, to ignore them would break a promise.
+function refuseWhatComesLater(request: TransactionRequest): void {
+  for (const [field, given] of [
+    ["request_id", request.requestId !== ""],
+    ["serialization_key", request.serializationKey !== ""],
+  ] as const) {
+    if (!given) continue;
+    throw new HandlerError({
+      reason: "NOT_SUPPORTED",
+      message: `${field} is not supported yet: leave it out.`,
+    });
+  }
+}
+
+/** A field of the request that can't be accepted. */
+export function invalid(refusal: {
+  readonly reason?: Reason;
+  readonly field: string;
+  readonly step?: number | undefined;
+  readonly why: string;
+}): HandlerError {
+  const { reason = "INVALID_REQUEST", field, step, why } = refusal;
+  return new HandlerError({
+    reason,
+    message: `${field} ${why}.`,
+    ...(step === undefined ? {} : { step }),
+    fields: [{ field, description: why }],
+  });
+}

@@ -1,0 +1,48 @@
+import { create } from "@bufbuild/protobuf";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { type Value, ValueListSchema, ValueSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { type ArrayParts, parseArrayText } from "./array-text.ts";
+import type { PgType } from "./kind.ts";
+import { parseTimestampText } from "./timestamp-text.ts";
+
+/** A result's value, from the text in which PostgreSQL sent it. */
+export function decodeValue(text: string | null, type: PgType): Value {
+  if (text === null) return create(ValueSchema);
+  if (type.kind !== "list") return create(ValueSchema, { kind: scalarOf(text, type) });
+  const parts = type.element === undefined ? undefined : parseArrayText(text, type.delimiter ?? ",");
+  // An array whose lower bounds aren't 1 has no other form than PostgreSQL's own.
+  if (parts === undefined) return create(ValueSchema, { kind: { case: "textValue", value: text } });
+  return listOf(parts, type.element ?? type);
+}
+
+function listOf(parts: ArrayParts, element: PgType): Value {
+  const values = parts.map((part) =>
+    part === null || typeof part === "string" ? decodeValue(part, element) : listOf(part, element),
+  );
+  return create(ValueSchema, { kind: { case: "listValue", value: create(ValueListSchema, { values }) } });
+}
+
+function scalarOf(text: string, { kind }: PgType): Value["kind"] {
+  switch (kind) {
+    case "bool":
+      return { case: "boolValue", value: text === "t" };
+    case "int":
+      return { case: "intValue", value: BigInt(text) };
+    case "double":
+      return { case: "doubleValue", value: Number(text) };
+    case "bytes":
+      return { case: "bytesValue", value: Uint8Array.from(Buffer.from(text.slice(2), "hex")) };
+    case "numeric":
+      return { case: "numericValue", value: text };
+    case "json":
+      return { case: "jsonValue", value: text };
+    case "timestamp": {
+      const timestamp = parseTimestampText(text);
+      if (timestamp === undefined) return { case: "textValue", value: text };
+      return { case: "timestampValue", value: create(TimestampSchema, timestamp) };
+    }
+    case "list":
+    case "text":
+      return { case: "textValue", value: text };
+  }
+}

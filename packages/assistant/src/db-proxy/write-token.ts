@@ -1,0 +1,87 @@
+import { HandlerError } from "@tandem/rpc";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Borrowed } from "./connections.ts";
+
+/** A place in the history of one database cluster: everything committed before it is visible after it. */
+interface Position {
+  /** The cluster's identifier and timeline: positions of another one mean nothing here. */
+  readonly cluster: string;
+  readonly timeline: number;
+  readonly lsn: bigint;
+}
+
+const POLL_MS = 20;
+const FORM = /^1\.(\d{1,20})\.(\d{1,10})\.(\d{1,20})$/;
+
+// A primary knows its timeline from the name of its WAL; a standby from where it receives it.
+const selectPosition = `
+  SELECT (SELECT system_identifier FROM pg_control_system()),
+         CASE WHEN pg_is_in_recovery() THEN (SELECT min_recovery_end_timeline FROM pg_control_recovery())
+              ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
+         (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::int8,
+         pg_is_in_recovery()`;
+
+/** The token of everything committed until now, or "" where it can't be had: the commit stands without it. */
+export async function readWriteToken(borrowed: Borrowed): Promise<string> {
+  try {
+    const { position } = await readPosition(borrowed);
+    return `1.${position.cluster}.${position.timeline}.${position.lsn}`;
+  } catch {
+    // The connection went away after the COMMIT. The answer to the COMMIT is what counts.
+    return "";
+  }
+}
+
+/**
+ * Resolves when what the token stands for can be read here. A server that takes writes has it already; a
+ * standby is waited for until the deadline (NOT_READY). Fails with INVALID_REQUEST for a token of another
+ * database's.
+ */
+export async function waitForToken(
+  borrowed: Borrowed,
+  token: string,
+  wait: { readonly untilMs: number; readonly signal: AbortSignal },
+): Promise<void> {
+  const wanted = parseToken(token);
+  for (;;) {
+    const { position, standby } = await readPosition(borrowed);
+    if (wanted.cluster !== position.cluster) throw foreignToken();
+    if (wanted.lsn <= position.lsn) return;
+    // Ahead of the server that takes writes: of a history that a failover or a restore has ended.
+    if (!standby) throw foreignToken();
+    if (Date.now() + POLL_MS >= wait.untilMs) {
+      const message = "This replica has not seen that write yet: try again, or read from the primary.";
+      throw new HandlerError({ reason: "NOT_READY", message });
+    }
+    await delay(POLL_MS, undefined, { signal: wait.signal });
+  }
+}
+
+async function readPosition(borrowed: Borrowed): Promise<{ position: Position; standby: boolean }> {
+  const { rows } = await borrowed.round((connection) => {
+    connection.parse({ name: "", text: selectPosition, types: [] }, true);
+    connection.bind({}, true);
+    connection.execute({}, true);
+  });
+  const [cluster, timeline, lsn, standby] = rows[0] ?? [];
+  return {
+    position: { cluster: cluster ?? "", timeline: Number(timeline), lsn: BigInt(lsn ?? 0) },
+    standby: standby === "t",
+  };
+}
+
+function parseToken(token: string): Position {
+  const [, cluster, timeline, lsn] = FORM.exec(token) ?? [];
+  if (cluster === undefined || timeline === undefined || lsn === undefined) throw foreignToken();
+  return { cluster, timeline: Number(timeline), lsn: BigInt(lsn) };
+}
+
+function foreignToken(): HandlerError {
+  const description =
+    "is not a token of this database's present history: leave it out, and read from the primary";
+  return new HandlerError({
+    reason: "INVALID_REQUEST",
+    message: `at_least_as_fresh ${description}.`,
+    fields: [{ field: "at_least_as_fresh", description }],
+  });
+}

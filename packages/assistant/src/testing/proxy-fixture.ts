@@ -1,0 +1,130 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  DbProxy,
+  type ParamSchema,
+  type StepSchema,
+  type TransactionResponse,
+  type ValueSchema,
+} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { assistantDatabase, bootstrapCluster, migrate } from "@tandem/postgres";
+import {
+  type CallOptions,
+  type Client,
+  createChannel,
+  createClient,
+  createLogger,
+  RpcServer,
+} from "@tandem/rpc";
+import {
+  createTcpRelay,
+  createTestDatabase,
+  runSql,
+  type TcpRelay,
+  type TestDatabase,
+} from "@tandem/testkit";
+import { createDbProxy } from "../db-proxy/db-proxy.ts";
+import type { DbProxyLimits } from "../db-proxy/limits.ts";
+import { dbProxyHandlers } from "../services/db-proxy-service.ts";
+import { migrationsFolder } from "../store/migrations-folder.ts";
+
+export type StepInit = MessageInitShape<typeof StepSchema>;
+export type ParamInit = MessageInitShape<typeof ParamSchema>;
+type ValueInit = MessageInitShape<typeof ValueSchema>;
+
+/** DbProxy on a real socket, over a database of the test file's own. */
+export interface ProxyFixture extends AsyncDisposable {
+  readonly client: Client<typeof DbProxy>;
+  readonly address: string;
+  /** The superuser's. */
+  readonly databaseUrl: string;
+  /** Stands between the service and PostgreSQL. */
+  readonly relay: TcpRelay;
+  /** Every line that the service logged. */
+  readonly log: readonly string[];
+  /** Runs a statement as the database's owner would, past DbProxy. */
+  sql(text: string): Promise<readonly Record<string, unknown>[]>;
+  /** The owner's tables that are made by this are open to DbProxy. */
+  define(ddl: string): Promise<void>;
+  transaction(steps: readonly StepInit[], options?: CallOptions): Promise<TransactionResponse>;
+}
+
+export async function createProxyFixture(limits: Partial<DbProxyLimits> = {}): Promise<ProxyFixture> {
+  const database = await createTestDatabase({ template: { name: "assistant", prepare } });
+  const at = new URL(database.url);
+  const relay = await createTcpRelay({ target: { host: at.hostname, port: Number(at.port) } });
+  const url = new URL(roleUrl(database, "assistant_dbproxy"));
+  url.port = String(relay.port);
+  const log: string[] = [];
+  const logger = createLogger({
+    service: "assistant",
+    level: "debug",
+    destination: { write: (line) => void log.push(line) },
+  });
+  const dbProxy = await createDbProxy({ url: url.href, limits, logger });
+  const server = new RpcServer({ logger });
+  server.addService(
+    DbProxy,
+    dbProxyHandlers(dbProxy, () => ({ id: "fixture", schemaVersion: "0001", standby: false })),
+  );
+  const address = await server.listen("127.0.0.1:0");
+  const channel = createChannel({ address });
+  const client = createClient(DbProxy, channel);
+  return {
+    client,
+    address,
+    databaseUrl: database.url,
+    relay,
+    log,
+    sql: (text) => runSql(database.url, text),
+    define: async (ddl) => {
+      await runSql(
+        roleUrl(database, "assistant_owner"),
+        `${ddl}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO assistant_dbproxy`,
+      );
+    },
+    transaction: (steps, options) => client.transaction({ steps: [...steps] }, options),
+    async [Symbol.asyncDispose]() {
+      channel.close();
+      await server.drain({ timeoutMs: 1_000 });
+      await dbProxy[Symbol.asyncDispose]();
+      await relay.close();
+      await database.drop();
+    },
+  };
+}
+
+/** A step by its text and its values. */
+export function step(sql: string, ...values: readonly ValueInit["kind"][]): StepInit {
+  return {
+    statement: { case: "sql", value: sql },
+    params: values.map((kind) => ({
+      kind: { case: "value" as const, value: kind === undefined ? {} : { kind } },
+    })),
+  };
+}
+
+export const int = (value: bigint | number): ValueInit["kind"] => ({
+  case: "intValue",
+  value: BigInt(value),
+});
+export const text = (value: string): ValueInit["kind"] => ({ case: "textValue", value });
+
+async function prepare(target: {
+  readonly name: string;
+  readonly adminUrl: string;
+  readonly url: string;
+}): Promise<void> {
+  const plan = { ...assistantDatabase, name: target.name };
+  const roles = Object.values(plan.roles);
+  // Roles are shared by the whole run: every test that makes them gives them the same passwords.
+  const passwords = Object.fromEntries(roles.map((role) => [role, `${role}-test`]));
+  await bootstrapCluster({ adminUrl: target.adminUrl, databases: [plan], passwords });
+  const owner = new URL(target.url);
+  owner.username = plan.roles.owner;
+  owner.password = `${plan.roles.owner}-test`;
+  await migrate({ url: owner.href, folder: migrationsFolder() });
+}
+
+function roleUrl(database: TestDatabase, role: string): string {
+  return database.urlFor({ name: role, password: `${role}-test` });
+}

@@ -1,0 +1,10 @@
+export { createDbProxy, type DbProxy, type DbProxyOptions, type ProbeResult } from "./create-db-proxy.ts";
+export type { IsolationLevel, ProbeOptions, QueryOptions, TransactionOptions } from "./requests.ts";
+export type { Column, QueryResult, StepResult, TransactionResult } from "./results.ts";
+export { sql } from "./sql.ts";
+export type { Reference, RowOf, Statement, UntypedRow } from "./statement.ts";
+export type { Guard, GuardedStatement, Step } from "./steps.ts";
+export { json } from "./values/json.ts";
+export { double, numeric } from "./values/numbers.ts";
+export type { ListItem, SqlValue } from "./values/to-value.ts";
+export type { TypedValue } from "./values/typed-value.ts";
