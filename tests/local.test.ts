@@ -29,6 +29,9 @@ it("starts the real pair, says where everything is, and leaves nothing behind wh
   });
   const ready = await local.waitForLine("tandem ready", { timeoutMs: 60_000 });
   for (const port of [gateway, assistant, postgres]) expect(ready).toContain(`127.0.0.1:${port}`);
+  await local.waitForLine("committed: 1 contact and 1 channel");
+  await local.waitForLine("rolled back: GUARD_UNMET, NOT_COMMITTED.");
+  await local.waitForLine("the contact is still called Ada");
   local.kill("SIGTERM");
   expect(await local.waitForExit()).toEqual({ code: 0, signal: null });
   expect(await findProcesses(folder)).toEqual([]);

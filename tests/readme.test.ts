@@ -1,38 +1,59 @@
 import { readFile } from "node:fs/promises";
-import { createProcesses } from "@tandem/testkit";
+import { fileURLToPath } from "node:url";
+import { createProcesses, type SpawnedProcess } from "@tandem/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createPair, type Pair } from "./pair.ts";
+import { createPair, type Pair, type Service } from "./pair.ts";
 
+const example = new URL("../packages/local/src/example.ts", import.meta.url);
 const processes = createProcesses();
 let pair: Pair;
+let assistant: Service;
 beforeAll(async () => {
   pair = await createPair();
+  assistant = await pair.startAssistant();
+  await assistant.serving();
 });
 afterAll(async () => {
   await processes.end();
   await pair[Symbol.asyncDispose]();
 });
 
-it("the README's example runs and prints what the README says", async () => {
-  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
-  const [, code = ""] = /```ts\n(.*?)```/s.exec(readme) ?? [];
-  const assistant = await pair.startAssistant();
-  await assistant.serving();
+it("the README's example is the one that npm start runs, and prints what the README says", async () => {
+  const readme = await read("../README.md");
+  expect(readme).toContain(`\`\`\`ts\n${await readFile(example, "utf8")}\`\`\``);
+
   const address = await assistant.address();
+  for (const time of ["first", "second"]) {
+    const run = await processes.spawn({ args: [fileURLToPath(example), address] });
+    expect((await run.waitForExit()).code, `the ${time} time`).toBe(0);
+    expect(readme).toContain(block(run));
+  }
 
-  const withServer = await run(code, address);
-  assistant.process.kill("SIGTERM");
-  await assistant.process.waitForExit();
-  const withoutServer = await run(code, address);
-
-  expect(withServer).toHaveLength(2);
-  expect(readme).toContain(`\`\`\`\n${withServer.join("\n")}\n\`\`\``);
-  expect(readme).toContain(`\`\`\`\n${withoutServer[0]}\n\`\`\``);
+  const nowhere = await processes.spawn({ args: [fileURLToPath(example), "127.0.0.1:9"] });
+  expect((await nowhere.waitForExit()).code).toBe(1);
+  const error = nowhere.lines().find((line) => line.startsWith("TransportError"));
+  expect(readme).toContain(`\`\`\`\n${error?.replaceAll("127.0.0.1:9", "127.0.0.1:7402")}\n\`\`\``);
 });
 
-async function run(code: string, address: string): Promise<readonly string[]> {
-  const args = ["--input-type=module-typescript", "--eval", code.replace("127.0.0.1:7402", address)];
-  const example = await processes.spawn({ args, cwd: import.meta.dirname });
-  expect(await example.waitForExit()).toEqual({ code: 0, signal: null });
-  return example.lines("stdout").map((line) => line.replaceAll(address, "127.0.0.1:7402"));
+it("the example of packages/dbproxy runs and prints what its README says", async () => {
+  const readme = await read("../packages/dbproxy/README.md");
+  const [, code = ""] = /```ts\n(.*?)```/s.exec(readme) ?? [];
+  const run = await processes.spawn({
+    args: [
+      "--input-type=module-typescript",
+      "--eval",
+      code.replace("127.0.0.1:7402", await assistant.address()),
+    ],
+    cwd: fileURLToPath(new URL("../packages/dbproxy", import.meta.url)),
+  });
+  expect((await run.waitForExit()).code).toBe(0);
+  expect(readme).toContain(block(run));
+});
+
+function block(run: SpawnedProcess): string {
+  return `\`\`\`\n${run.lines("stdout").join("\n")}\n\`\`\``;
+}
+
+async function read(path: string): Promise<string> {
+  return readFile(new URL(path, import.meta.url), "utf8");
 }

@@ -1,3 +1,4 @@
+import { DbProxy, Role } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
@@ -158,10 +159,21 @@ async function lastWords(service: Service): Promise<string> {
 
 type Interceptor = NonNullable<ConstructorParameters<typeof RpcServer>[0]["interceptors"]>[number];
 
+/** A peer that has an assistant's services and behaves as the test says. */
 async function startPeer(prepare: (server: RpcServer) => void, interceptor?: Interceptor) {
   const server = new RpcServer({
     logger: createLogger({ service: "peer", level: "silent" }),
     interceptors: interceptor === undefined ? [] : [interceptor],
+  });
+  const refuse = (): never => {
+    throw new HandlerError({ reason: "NOT_SUPPORTED", message: "This peer only answers probes." });
+  };
+  server.addService(DbProxy, {
+    probe: () => ({ instanceId: "peer", role: Role.PRIMARY }),
+    transaction: refuse,
+    transactionStream: refuse,
+    query: refuse,
+    getReceipt: refuse,
   });
   prepare(server);
   const address = await server.listen("127.0.0.1:0");

@@ -1,3 +1,6 @@
+import { randomUUID } from "node:crypto";
+import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { createDbProxy } from "@tandem/dbproxy";
 import { createChannel, RpcServer, type ServiceStart, waitForPeer } from "@tandem/rpc";
 import type { GatewayConfig } from "./config.ts";
 import { openStore } from "./store/open-store.ts";
@@ -11,24 +14,29 @@ import { openStore } from "./store/open-store.ts";
 export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<AsyncDisposable> {
   const { config, logger, signal } = start;
   await using parts = new AsyncDisposableStack();
-  const server = new RpcServer({ logger, reflection: config.reflection });
+  const server = new RpcServer({ logger, reflection: config.reflection, refuseUntilServing: true });
   parts.defer(async () => {
     const { forced } = await server.drain({ timeoutMs: config.drainTimeoutMs });
     if (forced > 0) logger.warn({ forced }, "calls were still running at the end of the drain");
   });
   const address = await server.listen(config.listen);
-  logger.info({ address }, "listening");
+  const instanceId = randomUUID();
+  logger.info({ address, instance: instanceId }, "listening");
 
   await using used = new AsyncDisposableStack();
   const store = used.use(await openStore(config, { logger, signal }));
   const channel = used.adopt(createChannel({ address: config.assistantAddress }), (opened) => opened.close());
+  const assistantDb = createDbProxy({ channel, sourceInstanceId: instanceId });
   await waitForPeer({
     channel,
     name: "assistant",
+    service: DbProxy.typeName,
     timeoutMs: config.peerTimeoutMs,
     signal,
     onWaiting: (state, details) => logger.info({ state, details }, "waiting for the assistant"),
   });
+  const assistant = await assistantDb.probe({ signal });
+  logger.info({ assistant }, "the assistant is ready");
   // The server was there first, but it must end first.
   const running = new AsyncDisposableStack();
   running.use(used.move());

@@ -8,6 +8,7 @@ test("has ports and a folder of its own where nothing is set", () => {
     postgresPort: 7432,
     dataFolder: expect.stringMatching(/^\/.*\/\.tandem$/),
     logLevel: "info",
+    example: true,
   });
 });
 
@@ -18,6 +19,7 @@ test("takes what is set", () => {
     TANDEM_POSTGRES_PORT: "1003",
     TANDEM_DATA: "/somewhere/else",
     TANDEM_LOG_LEVEL: "debug",
+    TANDEM_EXAMPLE: "false",
   };
   expect(readConfig(environment)).toEqual({
     gatewayPort: 1001,
@@ -25,6 +27,7 @@ test("takes what is set", () => {
     postgresPort: 1003,
     dataFolder: "/somewhere/else",
     logLevel: "debug",
+    example: false,
   });
 });
 

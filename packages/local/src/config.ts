@@ -9,6 +9,8 @@ export interface LocalConfig {
   /** Absolute. */
   readonly dataFolder: string;
   readonly logLevel: string;
+  /** Whether to show the README's example once everything is up. */
+  readonly example: boolean;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -36,6 +38,7 @@ export function readConfig(environment: Environment = process.env): LocalConfig 
     assistantPort: port(portVariables.assistant, 7402),
     postgresPort: port(portVariables.postgres, 7432),
     dataFolder: resolve(settings.text("TANDEM_DATA", join(repository, ".tandem"))),
+    example: settings.choice("TANDEM_EXAMPLE", ["true", "false"], "true") === "true",
     logLevel: settings.choice(
       "TANDEM_LOG_LEVEL",
       ["trace", "debug", "info", "warn", "error", "fatal", "silent"],

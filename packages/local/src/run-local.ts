@@ -5,6 +5,7 @@ import { claimMachine } from "./claim-machine.ts";
 import { type LocalConfig, portVariables, readConfig, shortPath } from "./config.ts";
 import { LocalError } from "./local-error.ts";
 import { createProgress, type Progress } from "./progress.ts";
+import { runExample } from "./run-example.ts";
 import { type Part, type Programs, startPair } from "./start-pair.ts";
 import { watchStopRequests } from "./stop-requests.ts";
 
@@ -71,6 +72,7 @@ async function runParts(options: {
     await Promise.race([starting, death.promise, whenAborted(requested)]);
     if (!requested.aborted) {
       announce(config, progress);
+      if (config.example) await showExample(config, progress, signal);
       await Promise.race([death.promise, whenAborted(requested)]);
     }
     progress.say(`stopping (${String(requested.reason)})`);
@@ -97,6 +99,14 @@ function announce(config: LocalConfig, progress: Progress): void {
       `assistant 127.0.0.1:${assistantPort}, postgres 127.0.0.1:${postgresPort} (databases gateway, assistant)`,
   );
   progress.print(`Ctrl-C stops everything; data stays in ${shortPath(config.dataFolder)}`);
+}
+
+async function showExample(config: LocalConfig, progress: Progress, signal: AbortSignal): Promise<void> {
+  progress.print(
+    "\nthe README's example, two transactions in the assistant's database (packages/local/src/example.ts):",
+  );
+  const print = (line: string): void => progress.print(`  ${line}`);
+  await runExample({ address: `127.0.0.1:${config.assistantPort}`, print, signal });
 }
 
 function whenAborted(signal: AbortSignal): Promise<void> {

@@ -1,10 +1,11 @@
-import { type DescMessage, fromBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import { once } from "node:events";
 import type { CallOptions } from "./call-options.ts";
 import type { Channel } from "./channel.ts";
 import { type MethodOf, StartedCall } from "./started-call.ts";
 import { asIs } from "./unary-call.ts";
+import { decodeMessage } from "../decode.ts";
 
 /**
  * Any call that streams, seen as many requests and many responses. It starts with the first response
@@ -50,7 +51,7 @@ function openStream(channel: Channel, call: StartedCall): ClientDuplexStream<Buf
 
 function decode<O extends DescMessage>(call: StartedCall, schema: O, bytes: Uint8Array): MessageShape<O> {
   try {
-    return fromBinary(schema, bytes);
+    return decodeMessage(schema, bytes);
   } catch (cause) {
     throw call.error(status.INTERNAL, `the answer is not a ${schema.typeName}`, cause);
   }

@@ -1,9 +1,10 @@
-import { fromBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import type { DescMessage } from "@bufbuild/protobuf";
 import { type ClientUnaryCall, type ServiceError, status } from "@grpc/grpc-js";
 import type { CallOptions } from "./call-options.ts";
 import type { Channel } from "./channel.ts";
 import { type MethodOf, StartedCall } from "./started-call.ts";
+import { decodeMessage } from "../decode.ts";
 
 /** One request, one response. Rejects with a HandlerError or a TransportError, and with nothing else. */
 export async function callUnary<I extends DescMessage, O extends DescMessage>(
@@ -22,7 +23,7 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
       if (error !== null) return reject(call.fromGrpc(error, grpcCall?.getPeer() ?? ""));
       if (response === undefined) return reject(call.error(status.INTERNAL, "the answer has no message"));
       try {
-        resolve(fromBinary(method.output, response));
+        resolve(decodeMessage(method.output, response));
       } catch (cause) {
         reject(call.error(status.INTERNAL, `the answer is not a ${method.output.typeName}`, cause));
       }

@@ -1,7 +1,6 @@
 import {
   create,
   type DescMessage,
-  fromBinary,
   type MessageInitShape,
   type MessageShape,
   toBinary,
@@ -13,6 +12,7 @@ import { HandlerError } from "../errors/handler-error.ts";
 import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { CALL_ID_HEADER, type HandlerContext } from "./handler-context.ts";
+import { decodeMessage } from "../decode.ts";
 
 export interface RunningCallOptions {
   readonly call: ServerSurfaceCall;
@@ -84,7 +84,7 @@ export class RunningCall {
       throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
     }
     try {
-      return fromBinary(schema, bytes);
+      return decodeMessage(schema, bytes);
     } catch (cause) {
       throw new HandlerError({
         reason: "INVALID_REQUEST",

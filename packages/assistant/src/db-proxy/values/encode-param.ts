@@ -30,7 +30,7 @@ const kindNames: Readonly<Record<string, string>> = {
   doubleValue: "a double",
   textValue: "a text",
   bytesValue: "bytes",
-  timestampValue: "a timestamp",
+  timestampValue: "a point in time (timestamptz)",
   numericValue: "a numeric",
   jsonValue: "JSON",
   listValue: "a list",
