@@ -167,9 +167,10 @@ class Lease implements Borrowed {
   end(destroy: boolean): void {
     this.#ended = true;
     clearTimeout(this.#patience);
-    this.#client.release(destroy || this.#cancelled || this.lost !== undefined);
-    // A destroyed connection may still have something to say about it.
-    if (!destroy) this.#client.off("error", this.#onError);
+    const gone = destroy || this.#cancelled || this.lost !== undefined;
+    this.#client.release(gone);
+    // A connection that is being destroyed may still have something to say about it.
+    if (!gone) this.#client.off("error", this.#onError);
   }
 
   #assertAlive(): void {

@@ -15,7 +15,7 @@ import {
   timeoutsOf,
 } from "./run-transaction.ts";
 import { checkParamCount, parseSql, parseTimeout, type RequestRules } from "./transaction-request.ts";
-import { waitForToken } from "./write-token.ts";
+import { requirePrimary, waitForToken } from "./write-token.ts";
 
 /** Runs one SELECT in a read-only transaction, on a server that has the write which the token stands for. */
 export async function runQuery(
@@ -37,6 +37,7 @@ export async function runQuery(
       deadline,
     );
     borrowed.giveUpAfter(times.transactionMs + SILENCE_MS);
+    if (request.primary) await attempt(signal, undefined, () => requirePrimary(borrowed));
     if (request.atLeastAsFresh !== "") {
       const wait = { untilMs: Date.now() + times.transactionMs, signal };
       await attempt(signal, undefined, () => waitForToken(borrowed, request.atLeastAsFresh, wait));

@@ -13,10 +13,10 @@ interface Position {
 const POLL_MS = 20;
 const FORM = /^1\.(\d{1,20})\.(\d{1,10})\.(\d{1,20})$/;
 
-// A primary knows its timeline from the name of its WAL; a standby from where it receives it.
+// A primary knows its timeline from the name of its WAL; a standby learns of a new one with a restart point.
 const selectPosition = `
   SELECT (SELECT system_identifier FROM pg_control_system()),
-         CASE WHEN pg_is_in_recovery() THEN (SELECT min_recovery_end_timeline FROM pg_control_recovery())
+         CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
               ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
          (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::int8,
          pg_is_in_recovery()`;
@@ -45,7 +45,8 @@ export async function waitForToken(
   const wanted = parseToken(token);
   for (;;) {
     const { position, standby } = await readPosition(borrowed);
-    if (wanted.cluster !== position.cluster) throw foreignToken();
+    // A failover has begun another history since: nobody can say whether that write is part of it.
+    if (wanted.cluster !== position.cluster || wanted.timeline < position.timeline) throw foreignToken();
     if (wanted.lsn <= position.lsn) return;
     // Ahead of the server that takes writes: of a history that a failover or a restore has ended.
     if (!standby) throw foreignToken();
@@ -55,6 +56,16 @@ export async function waitForToken(
     }
     await delay(POLL_MS, undefined, { signal: wait.signal });
   }
+}
+
+/** Fails with NOT_PRIMARY on a server that takes no writes. */
+export async function requirePrimary(borrowed: Borrowed): Promise<void> {
+  const { standby } = await readPosition(borrowed);
+  if (!standby) return;
+  throw new HandlerError({
+    reason: "NOT_PRIMARY",
+    message: "This instance reads from a standby: ask the primary.",
+  });
 }
 
 async function readPosition(borrowed: Borrowed): Promise<{ position: Position; standby: boolean }> {
