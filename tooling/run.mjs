@@ -3,7 +3,7 @@
 // starts with, so it must itself run on whatever Node (20 or newer) the machine has.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,6 +11,9 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = join(root, "node_modules", ".bin");
 const stampFile = join(root, "node_modules", ".tandem-installed");
+
+// Noted before anything takes its time: npm may be gone when the installation is done.
+const parent = process.ppid;
 
 const [tool, ...args] = process.argv.slice(2);
 if (!tool) fail("Say which tool to run: node tooling/run.mjs TOOL [ARGUMENTS]");
@@ -22,7 +25,7 @@ runTool();
 
 function installIfNeeded() {
   const wanted = fingerprint();
-  if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === wanted) return;
+  if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === wanted && isWhole()) return;
   const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   say(`installing what package.json pins, with ${packageManager} (a minute at most where nothing is cached)`);
   rmSync(stampFile, { force: true });
@@ -37,6 +40,12 @@ function installIfNeeded() {
   mkdirSync(join(root, "node_modules"), { recursive: true });
   writeFileSync(stampFile, wanted);
   say(`installed in ${Math.round((Date.now() - started) / 1000)} s`);
+}
+
+// What a person or a full disk can have taken away since. Deeper damage shows when something is run.
+function isWhole() {
+  const programs = [join(bin, tool), join(bin, "node")];
+  return programs.every((program) => existsSync(program) && statSync(program).size > 0);
 }
 
 // Everything that decides what an installation puts where.
@@ -65,13 +74,14 @@ function runTool() {
   });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   stopWithParent(() => child.kill("SIGTERM"));
-  child.on("error", (error) => fail(`${tool} could not be started: ${error.message}`));
+  child.on("error", (error) =>
+    fail(`${tool} could not be started (${error.message}). Delete node_modules and run this again.`),
+  );
   child.on("exit", (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
 }
 
 // npm may be killed in a way that it can't pass on: then nobody is left to want the result.
 function stopWithParent(stop) {
-  const parent = process.ppid;
   setInterval(() => process.ppid !== parent && stop(), 500).unref();
 }
 

@@ -97,7 +97,8 @@ async function relocate(options: {
   for (const place of options.places ?? sharedFolders) {
     const target = join(place, createHash("sha256").update(wanted).digest("hex").slice(0, 16));
     if (!(await couldMake(target)) || !(await canPass(user, target))) continue;
-    onProgress(`the user "${user.name}" can't reach ${wanted}: the data are kept in ${target}`);
+    const before = (await readdir(target)).length > 0 ? ", where those of earlier starts still are" : "";
+    onProgress(`the user "${user.name}" can't reach ${wanted}: the data are kept in ${target}${before}`);
     await rmdir(wanted);
     await symlink(target, wanted);
     return target;

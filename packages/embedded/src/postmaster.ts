@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { open, readFile, rm } from "node:fs/promises";
+import { open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Binaries } from "./binaries.ts";
@@ -41,8 +41,8 @@ export async function spawnPostmaster(options: {
 }): Promise<Postmaster> {
   const { binaries, clusterFolder, logFile, user, settings } = options;
   const settingArguments = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  // Not truncated but made anew: it may be another user's, from a start as root.
-  await rm(logFile, { force: true });
+  // Made anew: it may be another user's, from a start as root. The last one tells why the last run ended.
+  await rename(logFile, `${logFile}.previous`).catch(() => undefined);
   const log = await open(logFile, "ax", 0o600);
   try {
     const child = spawn(binaries.postgres, ["-D", clusterFolder, ...settingArguments], {

@@ -1,4 +1,5 @@
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod, mkdir, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type FolderLock, FolderLockedError, isPortFree, lockFolder } from "@tandem/embedded";
 import { type LocalConfig, portVariables, shortPath } from "./config.ts";
@@ -32,9 +33,8 @@ export async function claimMachine(config: LocalConfig): Promise<FolderLock> {
 
 async function claimDataFolder(folder: string): Promise<FolderLock> {
   try {
-    const firstMade = await mkdir(folder, { recursive: true });
     // PostgreSQL may have to run as another user, who must get through to its folder in this one.
-    if (firstMade !== undefined) await chmod(folder, 0o711);
+    if (await makeFolder(folder)) await chmod(folder, 0o711);
     return await lockFolder(folder);
   } catch (error) {
     if (error instanceof FolderLockedError) {
@@ -49,6 +49,15 @@ async function claimDataFolder(folder: string): Promise<FolderLock> {
       cause: error,
     });
   }
+}
+
+// Step by step: on a file system that takes no folders, such as /proc, Node's recursive mkdir never ends.
+async function makeFolder(folder: string): Promise<boolean> {
+  if ((await stat(folder).catch(() => undefined))?.isDirectory() === true) return false;
+  const parent = dirname(folder);
+  if (parent !== folder) await makeFolder(parent);
+  await mkdir(folder);
+  return true;
 }
 
 async function requireFree(options: {

@@ -37,7 +37,11 @@ export function readConfig(environment: Environment = process.env): LocalConfig 
     gatewayPort: port(portVariables.gateway, 7401),
     assistantPort: port(portVariables.assistant, 7402),
     postgresPort: port(portVariables.postgres, 7432),
-    dataFolder: resolve(settings.text("TANDEM_DATA", join(repository, ".tandem"))),
+    // npm runs scripts in the checkout, wherever the person stands.
+    dataFolder: resolve(
+      settings.text("INIT_CWD", "."),
+      settings.text("TANDEM_DATA", join(repository, ".tandem")),
+    ),
     example: settings.choice("TANDEM_EXAMPLE", ["true", "false"], "true") === "true",
     logLevel: settings.choice(
       "TANDEM_LOG_LEVEL",

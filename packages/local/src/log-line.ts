@@ -16,7 +16,9 @@ export function parseNotable(line: string): Notable | undefined {
   if (typeof level !== "number" || level < 40) return undefined;
   const message = typeof entry["msg"] === "string" ? entry["msg"] : "";
   const cause = messageOf(entry["err"]);
-  const text = cause === undefined || message.includes(cause) ? message : `${message} (${cause})`;
+  // pino joins the messages of a chain of causes, and a message often holds its cause's already.
+  const said = cause === undefined || message.includes(cause) || (message !== "" && cause.includes(message));
+  const text = said ? message : `${message} (${cause})`;
   return { text: text.split("\n")[0] ?? "", fatal: level >= 60 };
 }
 

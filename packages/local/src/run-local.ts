@@ -1,3 +1,5 @@
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
 import { EmbeddedServerError } from "@tandem/embedded";
 import { BootstrapError, ConnectError } from "@tandem/postgres";
 import { HandlerError, PeerNotReadyError, SettingError } from "@tandem/rpc";
@@ -71,7 +73,7 @@ async function runParts(options: {
   try {
     await Promise.race([starting, death.promise, whenAborted(requested)]);
     if (!requested.aborted) {
-      announce(config, progress);
+      await announce(config, progress);
       if (config.example) await showExample(config, progress, signal);
       await Promise.race([death.promise, whenAborted(requested)]);
     }
@@ -92,13 +94,17 @@ async function runParts(options: {
   }
 }
 
-function announce(config: LocalConfig, progress: Progress): void {
+async function announce(config: LocalConfig, progress: Progress): Promise<void> {
   const { gatewayPort, assistantPort, postgresPort } = config;
   progress.print(
     `tandem ready in ${progress.elapsed()}: gateway 127.0.0.1:${gatewayPort}, ` +
       `assistant 127.0.0.1:${assistantPort}, postgres 127.0.0.1:${postgresPort} (databases gateway, assistant)`,
   );
-  progress.print(`Ctrl-C stops everything; data stays in ${shortPath(config.dataFolder)}`);
+  // As root, PostgreSQL's user may have had to be given another place.
+  const wanted = join(await realpath(config.dataFolder), "postgres");
+  const actual = await realpath(wanted);
+  const elsewhere = actual === wanted ? "" : `, PostgreSQL's in ${actual}`;
+  progress.print(`Ctrl-C stops everything; data stays in ${shortPath(config.dataFolder)}${elsewhere}`);
 }
 
 async function showExample(config: LocalConfig, progress: Progress, signal: AbortSignal): Promise<void> {

@@ -60,6 +60,8 @@ export async function startService(options: ServiceOptions): Promise<ServiceProc
   const keep = (line: string): void => {
     writeLine(line);
     const notable = parseNotable(line);
+    // What comes before there is a log: Node's own words on a program that it can't run.
+    if (!line.startsWith("{") && line.trim() !== "") lastWords = line.trim();
     if (notable === undefined) return;
     if (notable.fatal) lastWords = notable.text;
     options.onNotable(`${name}: ${notable.text}`);

@@ -106,7 +106,11 @@ async function withAdmin(
 
 async function prepareRole(session: Session, role: string, verifier: string): Promise<void> {
   const name = quoteIdentifier(role);
-  await runUnlessThere(session, `CREATE ROLE ${name}`, [duplicateObject, uniqueViolation]);
+  const known = await session.run("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", [role]);
+  // Looked for first, so that the server's log has no error at each start; another starter may still be faster.
+  if (known.rows.length === 0) {
+    await runUnlessThere(session, `CREATE ROLE ${name}`, [duplicateObject, uniqueViolation]);
+  }
   await session.run(
     `ALTER ROLE ${name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS
      PASSWORD ${quoteLiteral(verifier)}`,

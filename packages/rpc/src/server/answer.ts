@@ -49,6 +49,9 @@ function logFailure(decided: HandlerError, thrown: unknown, context: HandlerCont
     // After the caller left, handlers fail in many ways that mean nothing.
     const level = signal.aborted && !(thrown instanceof TypeError) ? "info" : "error";
     logger[level]({ reason, code, err: thrown, aborted: signal.aborted }, "the handler failed");
+  } else if (reason === "CANCELLED_BY_CALLER") {
+    // Callers come and go; a prober's watch ends this way every time.
+    logger.debug({ reason, code }, decided.message);
   } else if (decided.cause === undefined) {
     logger.info({ reason, code }, decided.message);
   } else {
