@@ -55,7 +55,7 @@ async function claimDataFolder(folder: string): Promise<FolderLock> {
 async function makeFolder(folder: string): Promise<boolean> {
   if ((await stat(folder).catch(() => undefined))?.isDirectory() === true) return false;
   const parent = dirname(folder);
-  if (parent !== folder) await makeFolder(parent);
+  if ((await stat(parent).catch(() => undefined)) === undefined) await makeFolder(parent);
   await mkdir(folder);
   return true;
 }

@@ -1,4 +1,4 @@
-import type { Borrowed } from "./connections.ts";
+import type { Borrowed } from "./lease.ts";
 import { kindOf, type PgType } from "./values/kind.ts";
 
 /** The database's types by OID, as far as they were met. */
@@ -11,11 +11,14 @@ export interface Catalog {
   learn(oids: readonly number[], borrowed: Borrowed): Promise<boolean>;
 }
 
+// A row has about a hundred; this is room for a million types.
+const CATALOG_BYTES = 128 * 1024 * 1024;
+
 const UNKNOWN: PgType = { name: "unknown", kind: "text" };
 
 // An array type is one that another type names as its array; int2vector and its like only look so.
 const selectTypes = `
-  SELECT t.oid, t.typname, t.typbasetype, e.oid AS element, e.typdelim
+  SELECT t.oid, t.typname, t.typbasetype, e.oid AS element, e.typdelim, t.typnamespace = 'pg_catalog'::regnamespace
   FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid`;
 
 export function createCatalog(): Catalog {
@@ -24,11 +27,14 @@ export function createCatalog(): Catalog {
     typeOf: (oid) => types.get(oid) ?? UNKNOWN,
     learn: async (oids, borrowed) => {
       if (oids.every((oid) => types.has(oid))) return false;
-      const { rows } = await borrowed.round((connection) => {
-        connection.parse({ name: "", text: selectTypes, types: [] }, true);
-        connection.bind({}, true);
-        connection.execute({}, true);
-      });
+      const { rows } = await borrowed.round(
+        (connection) => {
+          connection.parse({ name: "", text: selectTypes, types: [] }, true);
+          connection.bind({}, true);
+          connection.execute({}, true);
+        },
+        { maxBytes: CATALOG_BYTES },
+      );
       types = toTypes(rows);
       return true;
     },
@@ -38,11 +44,14 @@ export function createCatalog(): Catalog {
 function toTypes(rows: readonly (readonly (string | null)[])[]): ReadonlyMap<number, PgType> {
   const byOid = new Map(rows.map((row) => [Number(row[0]), row]));
   const resolve = (oid: number): PgType => {
-    const [, name = "unknown", base, element, delimiter] = byOid.get(oid) ?? [];
+    const [, name = "unknown", base, element, delimiter, builtIn] = byOid.get(oid) ?? [];
     // A domain's values are its base type's.
     if (base !== "0" && base !== null && base !== undefined) return resolve(Number(base));
     const typeName = name ?? "unknown";
-    if (element === null || element === undefined) return { name: typeName, kind: kindOf(typeName) };
+    if (element === null || element === undefined) {
+      // Anybody may call a type int8 in another schema.
+      return { name: typeName, kind: builtIn === "t" ? kindOf(typeName) : "text" };
+    }
     return { name: typeName, kind: "list", element: resolve(Number(element)), delimiter: delimiter ?? "," };
   };
   return new Map([...byOid.keys()].map((oid) => [oid, resolve(oid)]));

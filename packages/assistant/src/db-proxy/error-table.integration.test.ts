@@ -212,7 +212,7 @@ const rows: readonly Row[] = [
   },
   {
     name: "more bytes in a step's result than an answer may have",
-    steps: [ok, step("SELECT repeat('x', 1000000) FROM generate_series(1, 5)")],
+    steps: [ok, step("SELECT repeat('x', 1000000) FROM generate_series(1, 10)")],
     code: "FAILED_PRECONDITION",
     seen: { reason: "RESULT_TOO_LARGE", step: 1 },
   },

@@ -8,8 +8,6 @@ export interface DbProxyLimits {
   readonly maxRows: number;
   /** Of the whole answer. */
   readonly maxResponseBytes: number;
-  /** How deep lists may be nested: PostgreSQL's own limit. */
-  readonly maxListDepth: number;
   /** The longest that a caller may ask for, and what holds where it asks for nothing. */
   readonly statementTimeoutMs: number;
   readonly lockTimeoutMs: number;
@@ -27,10 +25,17 @@ export const defaultDbProxyLimits: DbProxyLimits = {
   maxSqlBytes: 64 * KIB,
   maxRows: 10_000,
   maxResponseBytes: 4 * KIB * KIB,
-  maxListDepth: 6,
   statementTimeoutMs: 5_000,
   lockTimeoutMs: 2_000,
   transactionTimeoutMs: 10_000,
   poolSize: 10,
   connectTimeoutMs: 5_000,
 };
+
+/**
+ * How much of PostgreSQL's rows is taken for one answer. Bytes come as two hexadecimal digits each, so an
+ * answer within its limit can take twice that on the wire; the answer itself is measured when it is made.
+ */
+export function wireLimit(limits: DbProxyLimits): number {
+  return 2 * limits.maxResponseBytes + 1024;
+}

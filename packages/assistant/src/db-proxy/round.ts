@@ -14,18 +14,17 @@ export interface RoundResult {
   readonly rows: readonly (readonly (string | null)[])[];
   /** The command tag: "INSERT 0 1". Empty where nothing was executed. */
   readonly tag: string;
-  /** There are more rows than were asked for. */
-  readonly suspended: boolean;
-}
-
-/** What a round may cost; beyond it, what comes is not kept. */
-export interface RoundLimits {
-  readonly maxBytes: number;
+  /** What the rows took on the wire. */
+  readonly bytes: number;
 }
 
 /** The rows of a round took more than its limit. */
 export class RoundTooLargeError extends Error {
   override readonly name = "RoundTooLargeError";
+
+  constructor() {
+    super("PostgreSQL sent more than may be kept.");
+  }
 }
 
 type Send = (connection: Connection) => void;
@@ -33,23 +32,24 @@ type Send = (connection: Connection) => void;
 /**
  * One exchange with PostgreSQL in its extended protocol: messages that end in Sync, and everything that
  * comes back until ReadyForQuery. `pg` runs it as one of its queries (`client.query(round)`), as it does
- * pg-cursor's. It is settled once: by ReadyForQuery, by PostgreSQL's error, or by the connection's end.
+ * pg-cursor's. It is settled once: by ReadyForQuery, by PostgreSQL's error, or by the connection's end, which
+ * it brings about itself where more comes than `maxBytes`: reading on would only take time.
  */
 export class Round implements Submittable {
   readonly result: Promise<RoundResult>;
   readonly #send: Send;
-  readonly #limits: RoundLimits;
+  readonly #maxBytes: number;
   readonly #settle: PromiseWithResolvers<RoundResult>;
   readonly #rows: (string | null)[][] = [];
+  #connection: Connection | undefined;
   #paramTypes: readonly number[] = [];
   #fields: readonly Field[] = [];
   #tag = "";
-  #suspended = false;
   #bytes = 0;
 
-  constructor(send: Send, limits: RoundLimits) {
+  constructor(send: Send, maxBytes: number) {
     this.#send = send;
-    this.#limits = limits;
+    this.#maxBytes = maxBytes;
     this.#settle = Promise.withResolvers();
     this.result = this.#settle.promise;
     // Whoever waits for it sees the failure; a round that is abandoned has nobody to tell.
@@ -58,6 +58,7 @@ export class Round implements Submittable {
 
   /** Called by `pg` when it is this round's turn. An error that it returns becomes the round's. */
   submit(connection: Connection): Error | undefined {
+    this.#connection = connection;
     // `pg` hands on everything but this, which only Describe asks for.
     const onParameters = (message: { dataTypeIDs: number[] }): void => {
       this.#paramTypes = message.dataTypeIDs;
@@ -82,18 +83,17 @@ export class Round implements Submittable {
     this.#fields = message.fields;
   }
 
-  handleDataRow(message: { fields: (string | null)[] }): void {
-    for (const field of message.fields) this.#bytes += field?.length ?? 0;
-    if (this.#bytes <= this.#limits.maxBytes) this.#rows.push(message.fields);
+  handleDataRow(message: { fields: (string | null)[]; length: number }): void {
+    this.#bytes += message.length;
+    if (this.#bytes <= this.#maxBytes) this.#rows.push(message.fields);
+    else this.#connection?.stream.destroy(new RoundTooLargeError());
   }
 
   handleCommandComplete(message: { text: string }): void {
     this.#tag = message.text;
   }
 
-  handlePortalSuspended(): void {
-    this.#suspended = true;
-  }
+  handlePortalSuspended(): void {}
 
   handleEmptyQuery(): void {}
 
@@ -108,16 +108,12 @@ export class Round implements Submittable {
   }
 
   handleReadyForQuery(): void {
-    if (this.#bytes > this.#limits.maxBytes) {
-      this.#settle.reject(new RoundTooLargeError(`The rows have more than ${this.#limits.maxBytes} bytes.`));
-      return;
-    }
     this.#settle.resolve({
       paramTypes: this.#paramTypes,
       fields: this.#fields,
       rows: this.#rows,
       tag: this.#tag,
-      suspended: this.#suspended,
+      bytes: this.#bytes,
     });
   }
 }

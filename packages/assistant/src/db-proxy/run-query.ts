@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import {
   type QueryRequest,
   type QueryResponse,
@@ -7,6 +7,7 @@ import {
 import { HandlerError } from "@tandem/rpc";
 import { runStatement } from "./run-step.ts";
 import {
+  assertFits,
   attempt,
   SILENCE_MS,
   type Caller,
@@ -44,16 +45,17 @@ export async function runQuery(
     }
     const result = await attempt(signal, undefined, async () => {
       await borrowed.run(`BEGIN READ ONLY; ${timeoutSettings(times)}`);
-      const params = request.params.map((value) => ({ value }));
       const run = { borrowed, catalog, limits };
-      const found = await runStatement({ sql, params, field: "" }, run);
-      await borrowed.run("COMMIT");
+      const found = await runStatement({ sql, values: request.params, field: "" }, run);
+      await borrowed.run("ROLLBACK");
       return found;
     }).catch((error: unknown) => {
       throw isWriteInQuery(error) ? notAllowed() : error;
     });
-    const { columns, rows } = result.message;
-    return create(QueryResponseSchema, { columns, rows });
+    const { columns, rows } = result;
+    const response = create(QueryResponseSchema, { columns, rows });
+    assertFits(toBinary(QueryResponseSchema, response).byteLength, limits);
+    return response;
   });
 }
 

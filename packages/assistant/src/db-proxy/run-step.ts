@@ -7,28 +7,21 @@ import {
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError } from "@tandem/rpc";
 import type { Catalog } from "./catalog.ts";
-import type { Borrowed } from "./connections.ts";
-import type { DbProxyLimits } from "./limits.ts";
+import type { Borrowed } from "./lease.ts";
+import { type DbProxyLimits, wireLimit } from "./limits.ts";
 import { type RoundResult, RoundTooLargeError } from "./round.ts";
 import { invalid } from "./transaction-request.ts";
 import { decodeValue } from "./values/decode-value.ts";
 import { type Bound, encodeParam, ValueRefusedError } from "./values/encode-param.ts";
 import type { PgType } from "./values/kind.ts";
 
-/** A statement with what is to be bound, each a value or the text that an earlier step returned. */
+/** A statement with the values for its parameters. */
 export interface Statement {
   readonly sql: string;
-  readonly params: readonly ({ readonly value: Value } | { readonly bound: Bound })[];
+  readonly values: readonly Value[];
   /** What to call it where its parameters are refused: `steps[2].`, or nothing for a query. */
   readonly field: string;
   readonly step?: number;
-}
-
-/** What a statement gave, as the contract has it and as PostgreSQL sent it. */
-export interface StatementResult {
-  readonly message: StepResult;
-  readonly raw: RoundResult;
-  readonly columns: readonly PgType[];
 }
 
 export interface StatementRun {
@@ -37,33 +30,36 @@ export interface StatementRun {
   readonly limits: DbProxyLimits;
 }
 
+// The least that an element of a list takes in an answer; as a value in memory it takes far more than as text.
+const ELEMENT_BYTES = 8;
+
 /**
  * Runs one statement: PostgreSQL is asked what types it takes the parameters for, the values are held
  * against them, and only then is it executed.
  */
-export async function runStatement(statement: Statement, run: StatementRun): Promise<StatementResult> {
+export async function runStatement(statement: Statement, run: StatementRun): Promise<StepResult> {
   const { borrowed, catalog, limits } = run;
   const described = await describe(statement, run);
   const typesOf = (oids: readonly number[]): PgType[] => oids.map((oid) => catalog.typeOf(oid));
   const values = bindAll(statement, typesOf(described.paramTypes));
-  const raw = await executed(statement, () =>
-    borrowed.round((connection) => {
-      connection.bind({ statement: "", values }, true);
-      connection.execute({ rows: String(limits.maxRows + 1) }, true);
-    }),
-  );
-  if (raw.rows.length > limits.maxRows) {
-    throw tooLarge(statement, `The result has more than ${limits.maxRows} rows`);
+  const { rows, tag } = await borrowed.round((connection) => {
+    connection.bind({ statement: "", values }, true);
+    connection.execute({ rows: String(limits.maxRows + 1) }, true);
+  });
+  if (rows.length > limits.maxRows) {
+    const { step } = statement;
+    const message = `The result has more than ${limits.maxRows} rows: ask for less at a time.`;
+    throw new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...(step === undefined ? {} : { step }) });
   }
   const columns = typesOf(described.fields.map((field) => field.dataTypeID));
-  const message = create(StepResultSchema, {
-    changes: changesOf(raw.tag),
+  refuseLongLists(rows, columns, limits);
+  return create(StepResultSchema, {
+    changes: changesOf(tag),
     columns: described.fields.map(({ name }, index) => ({ name, type: columns[index]?.name ?? "unknown" })),
-    rows: raw.rows.map((row) =>
+    rows: rows.map((row) =>
       create(RowSchema, { values: row.map((text, index) => decodeValue(text, columns[index] ?? TEXT)) }),
     ),
   });
-  return { message, raw: { ...raw, fields: described.fields }, columns };
 }
 
 async function describe({ sql }: Statement, { borrowed, catalog }: StatementRun): Promise<RoundResult> {
@@ -79,29 +75,25 @@ async function describe({ sql }: Statement, { borrowed, catalog }: StatementRun)
 
 const TEXT: PgType = { name: "text", kind: "text" };
 
-async function executed(statement: Statement, execute: () => Promise<RoundResult>): Promise<RoundResult> {
-  try {
-    return await execute();
-  } catch (error) {
-    if (!(error instanceof RoundTooLargeError)) throw error;
-    throw tooLarge(statement, "The result has more bytes than an answer may have");
+function refuseLongLists(rows: RoundResult["rows"], columns: readonly PgType[], limits: DbProxyLimits): void {
+  let left = wireLimit(limits);
+  for (const [index, { kind, delimiter = "," }] of columns.entries()) {
+    if (kind !== "list") continue;
+    for (const row of rows) {
+      left -= ELEMENT_BYTES * ((row[index] ?? "").split(delimiter).length - 1);
+      if (left < 0) throw new RoundTooLargeError();
+    }
   }
 }
 
-function tooLarge({ step }: Statement, what: string): HandlerError {
-  const message = `${what}: ask for less at a time.`;
-  return new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...(step === undefined ? {} : { step }) });
-}
-
-function bindAll({ params, field, step }: Statement, types: readonly PgType[]): Bound[] {
-  if (params.length !== types.length) {
-    const why = `has ${params.length} values for the ${types.length} parameters of the statement`;
+function bindAll({ values, field, step }: Statement, types: readonly PgType[]): Bound[] {
+  if (values.length !== types.length) {
+    const why = `has ${values.length} values for the ${types.length} parameters of the statement`;
     throw invalid({ field: `${field}params`, step, why });
   }
-  return params.map((param, index) => {
-    if ("bound" in param) return param.bound;
+  return values.map((value, index) => {
     try {
-      return encodeParam(param.value, types[index] ?? TEXT);
+      return encodeParam(value, types[index] ?? TEXT);
     } catch (error) {
       if (error instanceof ValueRefusedError) {
         throw invalid({ field: `${field}params[${index}]`, step, why: error.message });

@@ -1,17 +1,20 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import {
+  type StepResult,
   type TransactionResponse,
   TransactionResponseSchema,
+  type Value,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { translateDatabaseError } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import type { Catalog } from "./catalog.ts";
-import type { Borrowed, Connections } from "./connections.ts";
+import type { Connections } from "./connections.ts";
+import type { Borrowed } from "./lease.ts";
 import type { DbProxyLimits } from "./limits.ts";
-import { runStatement, type Statement, type StatementResult } from "./run-step.ts";
+import { RoundTooLargeError } from "./round.ts";
+import { runStatement, type StatementRun } from "./run-step.ts";
 import type { Reference, Step, TransactionPlan } from "./transaction-request.ts";
-import type { Bound } from "./values/encode-param.ts";
 import { readWriteToken } from "./write-token.ts";
 
 export interface Executor {
@@ -44,15 +47,17 @@ export async function runTransaction(
   const { signal } = caller;
   return connections.withConnection(signal, async (borrowed) => {
     await begin(borrowed, plan, caller);
-    const results: StatementResult[] = [];
+    const results: StepResult[] = [];
     for (const [index, step] of plan.steps.entries()) {
       results.push(
         await attempt(signal, index, () => runStep(step, index, results, { borrowed, catalog, limits })),
       );
     }
-    const response = create(TransactionResponseSchema, { results: results.map(({ message }) => message) });
+    const response = create(TransactionResponseSchema, { results });
     refuseTooLarge(response, limits);
     if (plan.validateOnly) {
+      // What is checked at COMMIT is checked here.
+      await attempt(signal, undefined, () => borrowed.run("SET CONSTRAINTS ALL IMMEDIATE"));
       await attempt(signal, undefined, () => borrowed.run("ROLLBACK"));
       return response;
     }
@@ -105,29 +110,28 @@ export function timeoutsOf(
 async function runStep(
   step: Step,
   index: number,
-  results: readonly StatementResult[],
-  run: Parameters<typeof runStatement>[1],
-): Promise<StatementResult> {
-  const params = step.params.map((param) =>
-    "value" in param ? param : { bound: resolve(param.ref, index, results) },
+  results: readonly StepResult[],
+  run: StatementRun,
+): Promise<StepResult> {
+  const values = step.params.map((param) =>
+    "value" in param ? param.value : resolve(param.ref, index, results),
   );
-  const statement: Statement = { sql: step.sql, params, field: `steps[${index}].`, step: index };
-  const result = await runStatement(statement, run);
-  assertGuard(step, index, result.message.changes);
+  const result = await runStatement({ sql: step.sql, values, field: `steps[${index}].`, step: index }, run);
+  assertGuard(step, index, result.changes);
   return result;
 }
 
-function resolve(ref: Reference, step: number, results: readonly StatementResult[]): Bound {
-  const { raw, columns } = results[ref.step] ?? {};
-  const at = raw?.fields.findIndex(({ name }) => name === ref.column) ?? -1;
-  const row = raw?.rows[ref.row];
-  if (at < 0 || row === undefined) {
-    const missing = at < 0 ? "has no such column" : `has ${raw?.rows.length ?? 0} rows`;
-    const message = `Step ${step} refers to row ${ref.row} of step ${ref.step}, which ${missing}.`;
-    throw new HandlerError({ reason: "UNRESOLVED_REF", message, step });
-  }
-  const text = row[at] ?? null;
-  return text !== null && columns?.[at]?.kind === "bytes" ? Buffer.from(text.slice(2), "hex") : text;
+// What is referred to is a value like any other: it has to fit where it goes.
+function resolve(ref: Reference, step: number, results: readonly StepResult[]): Value {
+  const { columns = [], rows = [] } = results[ref.step] ?? {};
+  const at = columns.findIndex(({ name }) => name === ref.column);
+  const value = rows[ref.row]?.values[at];
+  const again = columns.findLastIndex(({ name }) => name === ref.column) !== at;
+  if (value !== undefined && !again) return value;
+  const rest = at < 0 ? "has no such column" : `has ${rows.length} rows`;
+  const why = again ? "has several columns of that name" : rest;
+  const message = `Step ${step} refers to "${ref.column}" in row ${ref.row} of step ${ref.step}, which ${why}.`;
+  throw new HandlerError({ reason: "UNRESOLVED_REF", message, step });
 }
 
 function assertGuard(step: Step, index: number, changes: bigint): void {
@@ -152,15 +156,23 @@ function assertGuard(step: Step, index: number, changes: bigint): void {
 
 // Over the limit it must not be committed: its caller would never see what it did.
 function refuseTooLarge(response: TransactionResponse, limits: DbProxyLimits): void {
-  const bytes = toBinary(TransactionResponseSchema, response).byteLength + ENVELOPE_BYTES;
+  assertFits(toBinary(TransactionResponseSchema, response).byteLength + ENVELOPE_BYTES, limits);
+}
+
+/** Fails where an answer of so many bytes is over the limit. */
+export function assertFits(bytes: number, limits: DbProxyLimits): void {
   if (bytes <= limits.maxResponseBytes) return;
   const message = `The answer has ${bytes} bytes, the limit is ${limits.maxResponseBytes}: ask for less at a time.`;
   throw new HandlerError({ reason: "RESULT_TOO_LARGE", message });
 }
 
 async function commit(borrowed: Borrowed, signal: AbortSignal): Promise<void> {
-  // A caller that left before this point gets nothing; after it, what it gets is the truth.
-  signal.throwIfAborted();
+  // A caller that left, or a connection that was lost, before this point: nothing is committed. After it, what
+  // is answered is PostgreSQL's word or that nobody knows.
+  await attempt(signal, undefined, async () => {
+    signal.throwIfAborted();
+    borrowed.assertConnected();
+  });
   let tag: string;
   try {
     tag = await borrowed.run("COMMIT");
@@ -178,12 +190,27 @@ export async function attempt<T>(
   step: number | undefined,
   part: () => Promise<T>,
 ): Promise<T> {
+  const where = step === undefined ? {} : { step };
   try {
     return await part();
   } catch (error) {
-    throw translateDatabaseError(error, {
-      ...(step === undefined ? {} : { step }),
-      cancelledBy: signal.aborted ? "caller" : "timeout",
-    });
+    if (error instanceof HandlerError && !signal.aborted) throw error;
+    if (signal.aborted) throw abandoned(signal, where);
+    if (error instanceof RoundTooLargeError) {
+      const message = "The result is larger than an answer may be: ask for less at a time.";
+      throw new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...where });
+    }
+    throw translateDatabaseError(error, where);
   }
+}
+
+// Whoever ended the call, its connection is destroyed before COMMIT was sent.
+function abandoned(signal: AbortSignal, where: { readonly step?: number }): HandlerError {
+  const draining = signal.reason instanceof HandlerError && signal.reason.reason === "DRAINING";
+  return new HandlerError({
+    reason: draining ? "DRAINING" : "CANCELLED_BY_CALLER",
+    message: draining ? "This instance stopped before the transaction was through." : "The caller left.",
+    outcome: "NOT_COMMITTED",
+    ...where,
+  });
 }

@@ -1,4 +1,4 @@
-import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
+import { type Duration, timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   Isolation,
   type Param,
@@ -38,7 +38,6 @@ export interface Reference {
 export interface RequestRules {
   readonly limits: DbProxyLimits;
   readonly check: StatementCheck;
-  readonly now?: number;
 }
 
 const isolationNames: ReadonlyMap<Isolation, TransactionPlan["isolation"]> = new Map([
@@ -52,10 +51,7 @@ const isolationNames: ReadonlyMap<Isolation, TransactionPlan["isolation"]> = new
 export function parseTransaction(request: TransactionRequest, rules: RequestRules): TransactionPlan {
   const { limits } = rules;
   refuseWhatComesLater(request);
-  if (
-    request.expireTime !== undefined &&
-    timestampDate(request.expireTime).getTime() < (rules.now ?? Date.now())
-  ) {
+  if (request.expireTime !== undefined && timestampDate(request.expireTime).getTime() < Date.now()) {
     throw invalid({
       reason: "REQUEST_ID_EXPIRED",
       field: "expire_time",
@@ -91,13 +87,9 @@ export function parseTransaction(request: TransactionRequest, rules: RequestRule
 }
 
 /** The shorter of what is asked for and what is allowed. */
-export function parseTimeout(
-  asked: Parameters<typeof durationMs>[0] | undefined,
-  field: string,
-  limitMs: number,
-): number {
+export function parseTimeout(asked: Duration | undefined, field: string, limitMs: number): number {
   if (asked === undefined) return limitMs;
-  const ms = durationMs(asked);
+  const ms = Number(asked.seconds) * 1_000 + asked.nanos / 1_000_000;
   if (ms <= 0) throw invalid({ field, why: "must be longer than nothing; leave it out for the default" });
   return Math.min(Math.ceil(ms), limitMs);
 }

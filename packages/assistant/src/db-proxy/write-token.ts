@@ -1,6 +1,6 @@
 import { HandlerError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Borrowed } from "./connections.ts";
+import type { Borrowed } from "./lease.ts";
 
 /** A place in the history of one database cluster: everything committed before it is visible after it. */
 interface Position {
@@ -47,6 +47,8 @@ export async function waitForToken(
     const { position, standby } = await readPosition(borrowed);
     // A failover has begun another history since: nobody can say whether that write is part of it.
     if (wanted.cluster !== position.cluster || wanted.timeline < position.timeline) throw foreignToken();
+    // The token of a later history than that of a server which still believes that it takes the writes.
+    if (!standby && wanted.timeline > position.timeline) throw foreignToken();
     if (wanted.lsn <= position.lsn) return;
     // Ahead of the server that takes writes: of a history that a failover or a restore has ended.
     if (!standby) throw foreignToken();

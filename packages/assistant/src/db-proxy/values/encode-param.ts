@@ -46,6 +46,9 @@ export function encodeParam(value: Value, type: PgType): Bound {
   if (kind.case === "listValue") return encodeList(kind.value, type);
   if (type.kind === "list") throw mismatch(kind.case, type);
   if (!takenBy[type.kind].has(kind.case)) throw mismatch(kind.case, type);
+  if (type.kind === "double" && kind.case === "intValue" && BigInt(Number(kind.value)) !== kind.value) {
+    throw new ValueRefusedError(`is an integer that ${type.name} can't hold exactly`);
+  }
   if (kind.case === "bytesValue") return Buffer.from(kind.value);
   return scalarText(value);
 }

@@ -1,0 +1,123 @@
+import type { Connection, PoolClient, QueryResult } from "pg";
+import { type BackendKey, cancelBackend } from "./cancel-backend.ts";
+import { type DbProxyLimits, wireLimit } from "./limits.ts";
+import { Round, type RoundResult } from "./round.ts";
+
+/** A connection while one transaction has it. It is dead after that. */
+export interface Borrowed {
+  /**
+   * One exchange; the messages are sent in one write. Fails with what PostgreSQL or the connection says, and
+   * with a RoundTooLargeError where the rows take more than what is left for all rounds of the transaction,
+   * or than a limit of its own.
+   */
+  round(send: (connection: Connection) => void, limit?: { readonly maxBytes: number }): Promise<RoundResult>;
+  /** From now on, after so long without an end, the link is taken for dead and the connection is destroyed. */
+  giveUpAfter(ms: number): void;
+  /** Statements of our own, without parameters, in the simple protocol. Gives the last command tag. */
+  run(sql: string): Promise<string>;
+  /** Fails where the connection has been lost meanwhile. */
+  assertConnected(): void;
+}
+
+// What a statement can have set or taken for the whole session: settings by set_config, advisory locks.
+const CLEAN = "RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all()";
+const CLEAN_MS = 5_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** States: lent → ended (`end`), or lent → cancelled (`cancel`) → ended. A cancelled connection is destroyed. */
+export class Lease implements Borrowed {
+  readonly #client: PoolClient & Pick<BackendKey, "processID" | "secretKey">;
+  readonly #onError = (error: Error): void => {
+    this.#lost ??= error;
+  };
+  #bytesLeft: number;
+  #lost: Error | undefined;
+  #ended = false;
+  #cancelled = false;
+  #patience: NodeJS.Timeout | undefined;
+
+  constructor(client: PoolClient, limits: DbProxyLimits) {
+    // `pg` keeps these two for its own cancel(), which knows only queries of its own.
+    this.#client = client as PoolClient & Pick<BackendKey, "processID" | "secretKey">;
+    this.#bytesLeft = wireLimit(limits);
+    client.on("error", this.#onError);
+  }
+
+  async round(
+    send: (connection: Connection) => void,
+    limit?: { readonly maxBytes: number },
+  ): Promise<RoundResult> {
+    this.#assertAlive();
+    const round = new Round(send, limit?.maxBytes ?? this.#bytesLeft);
+    this.#client.query(round);
+    const result = await round.result.catch(this.#rethrow);
+    if (limit === undefined) this.#bytesLeft -= result.bytes;
+    return result;
+  }
+
+  async run(sql: string): Promise<string> {
+    this.#assertAlive();
+    const result: QueryResult | QueryResult[] = await this.#client.query(sql).catch(this.#rethrow);
+    const last = Array.isArray(result) ? result.at(-1) : result;
+    return last?.command ?? "";
+  }
+
+  giveUpAfter(ms: number): void {
+    clearTimeout(this.#patience);
+    this.#patience = setTimeout(() => this.#destroy(), Math.min(ms, MAX_TIMER_MS));
+  }
+
+  assertConnected(): void {
+    if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  /**
+   * Asks PostgreSQL, over a connection of its own, to give up what runs. The cancellation can arrive late,
+   * so this connection never serves anybody else.
+   */
+  cancel(): void {
+    if (this.#ended || this.#cancelled) return;
+    this.#cancelled = true;
+    const { host, port, processID, secretKey } = this.#client;
+    cancelBackend({ host, port, processID, secretKey });
+    // Nobody waits for what PostgreSQL makes of it.
+    this.#destroy();
+  }
+
+  /** Gives the connection back as it was lent, or destroys it where that can't be had. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    this.giveUpAfter(CLEAN_MS);
+    const clean = await this.#clean();
+    clearTimeout(this.#patience);
+    this.#client.off("error", this.#onError);
+    this.#client.release(!clean);
+  }
+
+  async #clean(): Promise<boolean> {
+    if (this.#cancelled || this.#lost !== undefined) return false;
+    try {
+      // PostgreSQL's own word, not a memory of what was sent.
+      if (this.#client.getTransactionStatus() !== "I") await this.#client.query("ROLLBACK");
+      await this.#client.query(CLEAN);
+      return this.#client.getTransactionStatus() === "I";
+    } catch {
+      // Whatever it was: the connection is not as it was lent.
+      return false;
+    }
+  }
+
+  // What PostgreSQL said when it ended a session on which nothing ran says more than that it is gone.
+  readonly #rethrow = (error: unknown): never => {
+    throw this.#lost !== undefined && "severity" in this.#lost ? this.#lost : error;
+  };
+
+  #destroy(): void {
+    const { connection } = this.#client as unknown as { connection: Connection };
+    connection.stream.destroy(new Error("Connection terminated"));
+  }
+
+  #assertAlive(): void {
+    if (this.#ended) throw new TypeError("The transaction is over, and so is its connection.");
+  }
+}
