@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { createDbProxy } from "@tandem/dbproxy";
-import { createChannel, RpcServer, type ServiceStart, waitForPeer } from "@tandem/rpc";
+import { createDbProxy, type DbProxy as AssistantDb } from "@tandem/dbproxy";
+import { createChannel, type Logger, RpcServer, type ServiceStart, waitForPeer } from "@tandem/rpc";
 import type { GatewayConfig } from "./config.ts";
 import { openStore } from "./store/open-store.ts";
 
@@ -35,8 +35,7 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
     signal,
     onWaiting: (state, details) => logger.info({ state, details }, "waiting for the assistant"),
   });
-  const assistant = await assistantDb.probe({ signal });
-  logger.info({ assistant }, "the assistant is ready");
+  await logAssistant(assistantDb, logger);
   // The server was there first, but it must end first.
   const running = new AsyncDisposableStack();
   running.use(used.move());
@@ -44,4 +43,13 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
   server.health.setAll(true);
   logger.info({ address, schemaVersion: store.schemaVersion }, "serving");
   return running;
+}
+
+// It may be gone again by now. That is no reason not to serve: every call finds out for itself.
+async function logAssistant(assistantDb: AssistantDb, logger: Logger): Promise<void> {
+  try {
+    logger.info({ assistant: await assistantDb.probe() }, "the assistant is ready");
+  } catch (error) {
+    logger.warn({ err: error }, "the assistant was ready and does not answer any more");
+  }
 }

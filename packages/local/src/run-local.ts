@@ -74,7 +74,7 @@ async function runParts(options: {
     await Promise.race([starting, death.promise, whenAborted(requested)]);
     if (!requested.aborted) {
       await announce(config, progress);
-      if (config.example) await showExample(config, progress, signal);
+      if (config.example) await Promise.race([showExample(config, progress, signal), death.promise]);
       await Promise.race([death.promise, whenAborted(requested)]);
     }
     progress.say(`stopping (${String(requested.reason)})`);

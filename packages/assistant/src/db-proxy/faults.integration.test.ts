@@ -26,7 +26,7 @@ describe("two callers in each other's way", () => {
   it("40P01: one of two that lock crosswise is told DEADLOCK, retryable, and changed nothing", async () => {
     const crosswise = (first: number, second: number) =>
       failureOf(proxy.transaction([update(first), sleep(200), update(second)]));
-    const ends = await Promise.all([crosswise(1, 2), crosswise(2, 1)]);
+    const ends = await untilOneFails(() => Promise.all([crosswise(1, 2), crosswise(2, 1)]));
     expect(ends).toContain("nothing failed");
     expect(ends.find((end) => end !== "nothing failed")).toMatchObject({
       code: StatusCode.ABORTED,
@@ -37,7 +37,8 @@ describe("two callers in each other's way", () => {
       retryAfterMs: 50,
       database: { sqlstate: "40P01" },
     });
-    expect(await balances()).toEqual([101, 101]);
+    const [first, second] = await balances();
+    expect(first).toBe(second);
   });
 
   it("40001: one of two serializable transactions that read what the other writes is told so", async () => {
@@ -48,7 +49,7 @@ describe("two callers in each other's way", () => {
           steps: [step("SELECT balance FROM account WHERE id = $1", int(read)), sleep(200), update(write)],
         }),
       );
-    const ends = await Promise.all([readThenWrite(1, 2), readThenWrite(2, 1)]);
+    const ends = await untilOneFails(() => Promise.all([readThenWrite(1, 2), readThenWrite(2, 1)]));
     expect(ends).toContain("nothing failed");
     expect(ends.find((end) => end !== "nothing failed")).toMatchObject({
       code: StatusCode.ABORTED,
@@ -144,7 +145,7 @@ describe("a database in trouble", () => {
     const call = failureOf(proxy.transaction([update(1), sleep(30_000)]));
     await expect.poll(sleepers).toBe(1);
     await proxy.sql(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep($1%' AND pid <> pg_backend_pid()",
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep($1%' AND pid <> pg_backend_pid()",
     );
     expect(await call).toMatchObject({
       code: StatusCode.UNAVAILABLE,
@@ -355,4 +356,12 @@ async function locksOf(table: string): Promise<number> {
     `SELECT 1 FROM pg_locks WHERE relation = '${table}'::regclass AND mode = 'RowExclusiveLock'`,
   );
   return rows.length;
+}
+
+/** On a busy machine two callers can miss each other. They are sent again until they meet. */
+async function untilOneFails(both: () => Promise<unknown[]>): Promise<unknown[]> {
+  for (;;) {
+    const ends = await both();
+    if (ends.some((end) => end !== "nothing failed")) return ends;
+  }
 }
