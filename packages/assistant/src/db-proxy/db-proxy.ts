@@ -5,9 +5,11 @@ import type {
   TransactionResponse,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import type { Logger } from "@tandem/rpc";
+import { createAdmission } from "./admission.ts";
 import { createCatalog } from "./catalog.ts";
 import { createConnections } from "./connections.ts";
 import { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
+import { retryConflicts } from "./retry-conflicts.ts";
 import { runQuery } from "./run-query.ts";
 import { type Caller, type Executor, runTransaction } from "./run-transaction.ts";
 import { createStatementCheck } from "./statement-check.ts";
@@ -32,10 +34,15 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const connections = createConnections({ url: options.url, limits, logger: options.logger });
   const executor: Executor = { connections, catalog: createCatalog(), limits };
   const rules = { limits, check: await createStatementCheck() };
+  const admission = createAdmission({ maxRunning: limits.poolSize, maxWaiting: limits.maxWaiting });
   return {
-    transaction: async (request, caller) =>
-      runTransaction(parseTransaction(request, rules), executor, caller),
-    query: async (request, caller) => runQuery(request, executor, { caller, rules }),
+    transaction: async (request, caller) => {
+      const plan = parseTransaction(request, rules);
+      const once = (): Promise<TransactionResponse> =>
+        admission.run(caller, () => runTransaction(plan, executor, caller));
+      return retryConflicts(once, { retries: limits.conflictRetries, ...caller });
+    },
+    query: (request, caller) => admission.run(caller, () => runQuery(request, executor, { caller, rules })),
     [Symbol.asyncDispose]: () => connections.close(),
   };
 }

@@ -6,7 +6,7 @@ import { createProxyFixture, int, type ProxyFixture, step, text } from "../testi
 
 let proxy: ProxyFixture;
 beforeEach(async () => {
-  proxy = await createProxyFixture({ lockTimeoutMs: 2_000, poolSize: 4, connectTimeoutMs: 2_000 });
+  proxy = await createProxyFixture({ lockTimeoutMs: 2_000, poolSize: 4, conflictRetries: 0 });
   await proxy.define("CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL, note text)");
   await proxy.sql("INSERT INTO account VALUES (1, 100), (2, 100)");
 });
@@ -59,6 +59,22 @@ describe("two callers in each other's way", () => {
       retryAfterMs: 50,
       database: { sqlstate: "40001" },
     });
+  });
+
+  it("is not told of it where trying again is allowed: both commit, each once", async () => {
+    await using patient = await createProxyFixture({ poolSize: 4 });
+    await patient.define("CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL)");
+    await patient.sql("INSERT INTO account VALUES (1, 0), (2, 0)");
+    const add = (id: number) => step("UPDATE account SET balance = balance + 1 WHERE id = $1", int(id));
+    const crosswise = (first: number, second: number) =>
+      failureOf(patient.transaction([add(first), sleep(200), add(second)]));
+    for (let round = 0; round < 3; round += 1) {
+      expect(await Promise.all([crosswise(1, 2), crosswise(2, 1)])).toEqual([
+        "nothing failed",
+        "nothing failed",
+      ]);
+    }
+    expect(await patient.sql("SELECT balance FROM account")).toEqual([{ balance: 6 }, { balance: 6 }]);
   });
 
   it("55P03: who can't have a lock in time is told LOCK_TIMEOUT, retryable", async () => {

@@ -14,6 +14,10 @@ export interface DbProxyLimits {
   readonly transactionTimeoutMs: number;
   /** Connections to the database: as many transactions run at a time. */
   readonly poolSize: number;
+  /** How many wait for one of them; what comes beyond is refused at once. */
+  readonly maxWaiting: number;
+  /** How often a transaction that gave way to another (40001, 40P01) is run again. */
+  readonly conflictRetries: number;
   readonly connectTimeoutMs: number;
 }
 
@@ -29,6 +33,8 @@ export const defaultDbProxyLimits: DbProxyLimits = {
   lockTimeoutMs: 2_000,
   transactionTimeoutMs: 10_000,
   poolSize: 10,
+  maxWaiting: 40,
+  conflictRetries: 3,
   connectTimeoutMs: 5_000,
 };
 
