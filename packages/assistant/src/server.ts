@@ -12,7 +12,7 @@ import { openStore } from "./store/open-store.ts";
  * the database under them.
  */
 export async function startAssistant(start: ServiceStart<AssistantConfig>): Promise<AsyncDisposable> {
-  const { config, logger, signal } = start;
+  const { config, logger } = start;
   await using parts = new AsyncDisposableStack();
   const dbProxy = parts.use(await createDbProxy({ url: config.dbProxyUrl, logger }));
   const server = new RpcServer({ logger, reflection: config.reflection, refuseUntilServing: true });
@@ -28,7 +28,7 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   const address = await server.listen(config.listen);
   logger.info({ address, instance: instance.id }, "listening");
 
-  const store = await openStore(config, { logger, signal });
+  const store = await openStore(start);
   instance = { ...instance, schemaVersion: store.schemaVersion, standby: store.standby };
   // What was put on last is disposed of first: the calls, then what they use.
   const running = new AsyncDisposableStack();

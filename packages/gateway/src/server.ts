@@ -24,7 +24,7 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
   logger.info({ address, instance: instanceId }, "listening");
 
   await using used = new AsyncDisposableStack();
-  const store = used.use(await openStore(config, { logger, signal }));
+  const store = used.use(await openStore(start));
   const channel = used.adopt(createChannel({ address: config.assistantAddress }), (opened) => opened.close());
   const assistantDb = createDbProxy({ channel, sourceInstanceId: instanceId });
   await waitForPeer({

@@ -13,6 +13,7 @@ export const postgresLimits = {
   startTimeoutMs: 60_000,
   startIntervalMs: 250,
   closeTimeoutMs: 5_000,
+  stopTimeoutMs: 2_000,
   /** Connections are replaced after this long, so that a server behind a name can move. */
   connectionLifetimeMs: 30 * 60_000,
 

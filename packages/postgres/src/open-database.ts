@@ -1,10 +1,11 @@
+import type { Logger } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
 import { ConnectError } from "./connect-error.ts";
 import { createDatabase, type Database, type DatabaseOptions } from "./create-database.ts";
+import type { Notice } from "./driver.ts";
 import { postgresLimits } from "./limits.ts";
-import type { ServerInfo } from "./server-check.ts";
 import { MigrationError } from "./migration-error.ts";
-import { migrate, type MigrateResult, type MigrationProgress } from "./migrate.ts";
+import { migrate, type MigrationProgress } from "./migrate.ts";
 
 export interface OpenDatabaseOptions extends DatabaseOptions {
   /** The owner role's, for the migrations. */
@@ -12,16 +13,17 @@ export interface OpenDatabaseOptions extends DatabaseOptions {
   readonly migrationsFolder: string;
   /** For how long a failure that may pass (a server that still starts, a migration under way) is met with patience. */
   readonly waitTimeoutMs?: number;
+  readonly logger: Logger;
   readonly signal: AbortSignal;
-  readonly onMigration?: (event: MigrationProgress) => void;
-  /** Told why the server is waited for, once for each reason. */
-  readonly onWaiting?: (error: ConnectError | MigrationError) => void;
 }
 
-export interface OpenDatabase {
+/** A service's database while the service runs. */
+export interface OpenDatabase extends AsyncDisposable {
   readonly database: Database;
-  readonly migrated: MigrateResult;
-  readonly server: ServerInfo;
+  /** The newest migration that this build knows. */
+  readonly schemaVersion: string;
+  /** Whether the server is a standby, which takes no writes. */
+  readonly standby: boolean;
 }
 
 /**
@@ -29,27 +31,27 @@ export interface OpenDatabase {
  * a MigrationError, at once where waiting can't help.
  */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
-  const { migrationUrl, migrationsFolder, signal, onMigration } = options;
+  const { migrationUrl, migrationsFolder, logger, signal } = options;
+  const onProgress = (event: MigrationProgress): void =>
+    logger.info(event, event.kind === "applying" ? "migrating" : "the database is newer");
   const migrated = await whileStarting(options, () =>
-    migrate({
-      url: migrationUrl,
-      folder: migrationsFolder,
-      signal,
-      ...(onMigration === undefined ? {} : { onProgress: onMigration }),
-    }),
+    migrate({ url: migrationUrl, folder: migrationsFolder, signal, onProgress }),
   );
-  const database = createDatabase(options);
+  const onNotice = (notice: Notice): void => logger.debug(notice, "PostgreSQL says");
+  const database = createDatabase({ onNotice, ...options });
+  // Within the margin that a stop has beside its drain.
+  const close = (): Promise<void> => database.close({ timeoutMs: postgresLimits.stopTimeoutMs });
   try {
-    const server = await whileStarting(options, () => database.ping({ signal }));
-    return { database, migrated, server };
+    const { standby } = await whileStarting(options, () => database.ping({ signal }));
+    return { database, schemaVersion: migrated.version, standby, [Symbol.asyncDispose]: close };
   } catch (error) {
-    await database.close();
+    await close();
     throw error;
   }
 }
 
 async function whileStarting<T>(options: OpenDatabaseOptions, attempt: () => Promise<T>): Promise<T> {
-  const { waitTimeoutMs = postgresLimits.startTimeoutMs, signal, onWaiting } = options;
+  const { waitTimeoutMs = postgresLimits.startTimeoutMs, logger, signal } = options;
   const until = Date.now() + waitTimeoutMs;
   let told: string | undefined;
   for (;;) {
@@ -59,7 +61,9 @@ async function whileStarting<T>(options: OpenDatabaseOptions, attempt: () => Pro
       signal.throwIfAborted();
       const mayPass = (error instanceof ConnectError || error instanceof MigrationError) && error.passing;
       if (!mayPass || Date.now() >= until) throw error;
-      if (error.message !== told) onWaiting?.(error);
+      if (error.message !== told) {
+        logger.info({ reason: error.failure }, `waiting for the database: ${error.message}`);
+      }
       told = error.message;
     }
     await delay(postgresLimits.startIntervalMs, undefined, { signal });
