@@ -1,3 +1,4 @@
+import { status } from "@grpc/grpc-js";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
@@ -133,6 +134,43 @@ describe("a stream", () => {
     });
     for await (const _ of echo.client.down(text("go"))) break;
     expect(await cleanedUp.promise).toBe(true);
+  });
+
+  it("says nothing of its handler's bug on the wire and everything in the log", async () => {
+    await using echo = await startEcho({
+      handlers: {
+        async *down(request) {
+          yield request;
+          throw new TypeError("password=hunter2");
+        },
+      },
+    });
+    const read = async (): Promise<void> => {
+      for await (const _ of echo.client.down(text("go")));
+    };
+    const error = await read().catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ reason: "HANDLER_FAILED", outcome: "UNKNOWN" });
+    expect(String(error)).not.toContain("hunter2");
+    expect(JSON.stringify(echo.log)).toContain("hunter2");
+  });
+
+  it("is cancelled, here and in the handler, by its caller's signal", async () => {
+    const caller = new AbortController();
+    const aborted = Promise.withResolvers<void>();
+    await using echo = await startEcho({
+      handlers: {
+        async *down(request, context) {
+          yield request;
+          await once(context.signal, "abort");
+          aborted.resolve();
+        },
+      },
+    });
+    const read = async (): Promise<void> => {
+      for await (const _ of echo.client.down(text("go"), { signal: caller.signal })) caller.abort();
+    };
+    await expect(read()).rejects.toMatchObject({ name: "TransportError", code: status.CANCELLED });
+    await aborted.promise;
   });
 
   it("ends at its deadline even when the handler waits for something else", async () => {
