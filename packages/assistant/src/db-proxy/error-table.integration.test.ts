@@ -161,6 +161,12 @@ const rows: readonly Row[] = [
   sql("21000", "FAILED_PRECONDITION", "RAISED", "SELECT (SELECT n FROM generate_series(1, 2) n), $1", {}),
   sql("P0001", "FAILED_PRECONDITION", "RAISED", "INSERT INTO guarded VALUES ('no', $1)", {}),
   sql("AB123", "FAILED_PRECONDITION", "RAISED", "INSERT INTO guarded VALUES ('custom', $1)", {}),
+  asIf("25P03", "DEADLINE_EXCEEDED", "TRANSACTION_TIMEOUT"),
+  asIf("53100", "RESOURCE_EXHAUSTED", "DATABASE_RESOURCES"),
+  asIf("53200", "RESOURCE_EXHAUSTED", "DATABASE_RESOURCES"),
+  asIf("XX001", "DATA_LOSS", "DATA_CORRUPTED"),
+  asIf("XX002", "DATA_LOSS", "DATA_CORRUPTED"),
+  asIf("XX000", "INTERNAL", "DATABASE_INTERNAL"),
   sql(
     "23502",
     "INVALID_ARGUMENT",
@@ -235,6 +241,8 @@ beforeAll(async () => {
     CREATE TABLE span (during int4range, name text, CONSTRAINT span_during_excl EXCLUDE USING gist (during WITH &&));
     CREATE TABLE guarded (why text, name text);
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      -- Trouble that can't be had on demand, with the code that PostgreSQL gives it.
+      IF NEW.why ~ '^[0-9A-Z]{5}$' THEN RAISE EXCEPTION 'as if' USING ERRCODE = NEW.why; END IF;
       IF NEW.why = 'custom' THEN RAISE EXCEPTION 'not like this' USING ERRCODE = 'AB123'; END IF;
       RAISE EXCEPTION 'not at all'; END $$;
     CREATE TRIGGER refuse BEFORE INSERT ON guarded FOR EACH ROW EXECUTE FUNCTION refuse();
@@ -281,6 +289,10 @@ function sql(sqlstate: string, code: Row["code"], reason: string, statement: str
     code,
     seen: { reason, step: 1, database: { sqlstate, ...database } },
   };
+}
+
+function asIf(sqlstate: string, code: Row["code"], reason: string): Row {
+  return sql(sqlstate, code, reason, `INSERT INTO guarded VALUES ('${sqlstate}', $1)`, {});
 }
 
 function withRef(earlier: number, column: string): StepInit {
