@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { parseDatabaseUrl, translateDatabaseError } from "@tandem/postgres";
 import { HandlerError, type Logger } from "@tandem/rpc";
 import { type Connection, Pool, type PoolClient, type PoolConfig } from "pg";
@@ -21,6 +22,8 @@ export interface ConnectionsOptions {
   readonly limits: DbProxyLimits;
   readonly logger: Logger;
 }
+
+const CLOSE_MS = 2_000;
 
 // What a session must be for values to have one text form, whatever the server's defaults are.
 const sessionSettings = {
@@ -65,7 +68,13 @@ export function createConnections(options: ConnectionsOptions): Connections {
         void lease.end();
       }
     },
-    close: () => pool.end(),
+    close: async () => {
+      // What is still being cleaned up on a link that has gone silent ends with the process.
+      const bound = new AbortController();
+      const tooLong = delay(CLOSE_MS, undefined, { signal: bound.signal }).catch(() => undefined);
+      await Promise.race([pool.end(), tooLong]);
+      bound.abort();
+    },
   };
 }
 
