@@ -22,8 +22,7 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
     dbProxyHandlers(dbProxy, () => instance),
   );
   parts.defer(async () => {
-    const { forced } = await server.drain({ timeoutMs: config.drainTimeoutMs });
-    if (forced > 0) logger.warn({ forced }, "calls were still running at the end of the drain");
+    await server.drain({ timeoutMs: config.drainTimeoutMs });
   });
   const address = await server.listen(config.listen);
   logger.info({ address, instance: instance.id }, "listening");

@@ -2,7 +2,6 @@ export { EmbeddedServerError, type EmbeddedServerErrorReason } from "./embedded-
 export { type FolderLock, FolderLockedError, lockFolder } from "./folder-lock.ts";
 export { guardGroup } from "./guard.ts";
 export { findFreePort, isPortFree } from "./port.ts";
-export { isAlive, processIdentity } from "./process-identity.ts";
 export {
   type EmbeddedServer,
   startEmbeddedServer,

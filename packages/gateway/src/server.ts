@@ -16,8 +16,7 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
   await using parts = new AsyncDisposableStack();
   const server = new RpcServer({ logger, reflection: config.reflection, refuseUntilServing: true });
   parts.defer(async () => {
-    const { forced } = await server.drain({ timeoutMs: config.drainTimeoutMs });
-    if (forced > 0) logger.warn({ forced }, "calls were still running at the end of the drain");
+    await server.drain({ timeoutMs: config.drainTimeoutMs });
   });
   const address = await server.listen(config.listen);
   const instanceId = randomUUID();

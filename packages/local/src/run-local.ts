@@ -2,7 +2,7 @@ import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { EmbeddedServerError } from "@tandem/embedded";
 import { BootstrapError, ConnectError } from "@tandem/postgres";
-import { HandlerError, PeerNotReadyError, SettingError } from "@tandem/rpc";
+import { HandlerError, PeerNotReadyError, SettingError, whenAborted } from "@tandem/rpc";
 import { claimMachine } from "./claim-machine.ts";
 import { type LocalConfig, portVariables, readConfig, shortPath } from "./config.ts";
 import { LocalError } from "./local-error.ts";
@@ -113,13 +113,6 @@ async function showExample(config: LocalConfig, progress: Progress, signal: Abor
   );
   const print = (line: string): void => progress.print(`  ${line}`);
   await runExample({ address: `127.0.0.1:${config.assistantPort}`, print, signal });
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 const foreseen = [

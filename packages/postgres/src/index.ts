@@ -19,8 +19,6 @@ export {
 } from "./create-database.ts";
 export { parseDatabaseUrl, withDatabase } from "./database-url.ts";
 export type { Notice } from "./driver.ts";
-export { isStalePlan } from "./foreign-error.ts";
-export { postgresLimits } from "./limits.ts";
 export { openDatabase, type OpenDatabase, type OpenDatabaseOptions } from "./open-database.ts";
 export { migrate, type MigrateOptions, type MigrateResult, type MigrationProgress } from "./migrate.ts";
 export { MigrationError, type MigrationFailure } from "./migration-error.ts";

@@ -11,7 +11,7 @@ export {
 export type { OutcomeName, Reason } from "./errors/reasons.ts";
 export { cutToBytes } from "./errors/status-details.ts";
 export { type Sent, TransportError } from "./errors/transport-error.ts";
-export { type Health, WHOLE_SERVER } from "./health/health-service.ts";
+export type { Health } from "./health/health-service.ts";
 export {
   PeerNotReadyError,
   type PeerState,
@@ -26,4 +26,6 @@ export { SettingError, Settings } from "./process/settings.ts";
 export type { HandlerContext } from "./server/handler-context.ts";
 export type { Handlers, Interceptor } from "./server/handlers.ts";
 export { type DrainResult, ListenError, RpcServer, type RpcServerOptions } from "./server/server.ts";
+export { settlesWithin } from "./settles-within.ts";
+export { whenAborted } from "./when-aborted.ts";
 export { Metadata, status as StatusCode } from "@grpc/grpc-js";

@@ -4,6 +4,7 @@ import { StatusCode } from "@tandem/rpc";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   createProxyFixture,
+  failureOf,
   int,
   type ProxyFixture,
   step,
@@ -19,11 +20,6 @@ beforeEach(async () => {
 });
 afterEach(() => proxy[Symbol.asyncDispose]());
 
-const failureOf = (call: Promise<unknown>): Promise<unknown> =>
-  call.then(
-    () => "nothing failed",
-    (error: unknown) => error,
-  );
 const valueOf = async (sql: string): Promise<unknown> => {
   const { results } = await proxy.transaction([step(sql)]);
   return results[0]?.rows[0]?.values[0]?.kind.value;

@@ -1,6 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { parseDatabaseUrl, translateDatabaseError } from "@tandem/postgres";
-import { HandlerError, type Logger } from "@tandem/rpc";
+import { HandlerError, type Logger, settlesWithin } from "@tandem/rpc";
 import { type Connection, Pool, type PoolClient, type PoolConfig } from "pg";
 import { guardFrames } from "./frame-guard.ts";
 import { type Borrowed, Lease } from "./lease.ts";
@@ -70,10 +69,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     },
     close: async () => {
       // What is still being cleaned up on a link that has gone silent ends with the process.
-      const bound = new AbortController();
-      const tooLong = delay(CLOSE_MS, undefined, { signal: bound.signal }).catch(() => undefined);
-      await Promise.race([pool.end(), tooLong]);
-      bound.abort();
+      await settlesWithin(pool.end(), CLOSE_MS);
     },
   };
 }

@@ -2,7 +2,14 @@ import { Isolation } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { StatusCode } from "@tandem/rpc";
 import { expectNoOpenTransactions } from "@tandem/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createProxyFixture, int, type ProxyFixture, step, text } from "../testing/proxy-fixture.ts";
+import {
+  createProxyFixture,
+  failureOf,
+  int,
+  type ProxyFixture,
+  step,
+  text,
+} from "../testing/proxy-fixture.ts";
 
 let proxy: ProxyFixture;
 beforeEach(async () => {
@@ -14,11 +21,6 @@ afterEach(() => proxy[Symbol.asyncDispose]());
 
 const update = (id: number) => step("UPDATE account SET balance = balance + 1 WHERE id = $1", int(id));
 const sleep = (ms: number) => step("SELECT pg_sleep($1::float8 / 1000)", int(ms));
-const failureOf = (call: Promise<unknown>) =>
-  call.then(
-    () => "nothing failed",
-    (error: unknown) => error,
-  );
 const balances = async () =>
   (await proxy.sql("SELECT balance FROM account ORDER BY id")).map(({ balance }) => balance);
 

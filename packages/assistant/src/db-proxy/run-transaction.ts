@@ -194,7 +194,6 @@ export async function attempt<T>(
   try {
     return await part();
   } catch (error) {
-    if (error instanceof HandlerError && !signal.aborted) throw error;
     if (signal.aborted) throw abandoned(signal, where);
     if (error instanceof RoundTooLargeError) {
       const message = "The result is larger than an answer may be: ask for less at a time.";

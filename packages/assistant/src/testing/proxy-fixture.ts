@@ -103,6 +103,14 @@ export function step(sql: string, ...values: readonly ValueInit["kind"][]): Step
   };
 }
 
+/** What a call failed with, to be looked at; "nothing failed" where it didn't. */
+export async function failureOf(call: Promise<unknown>): Promise<unknown> {
+  return call.then(
+    () => "nothing failed",
+    (error: unknown) => error,
+  );
+}
+
 export const int = (value: bigint | number): ValueInit["kind"] => ({
   case: "intValue",
   value: BigInt(value),

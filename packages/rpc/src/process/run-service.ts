@@ -1,4 +1,6 @@
 import { createLogger, type Logger } from "../logger.ts";
+import { settlesWithin } from "../settles-within.ts";
+import { whenAborted } from "../when-aborted.ts";
 import type { ProcessConfig } from "./process-config.ts";
 import { SettingError } from "./settings.ts";
 
@@ -37,9 +39,11 @@ export async function runService<C extends ProcessConfig>(options: ServiceOption
   try {
     const service = await startUnlessTold(options, { config, logger, signal: stopping });
     if (service !== undefined) {
-      await aborted(stopping);
+      await whenAborted(stopping);
       logger.info(`stopping, told by ${String(stopping.reason)}`);
-      await within(service[Symbol.asyncDispose](), config.drainTimeoutMs + STOP_MARGIN_MS);
+      const boundMs = config.drainTimeoutMs + STOP_MARGIN_MS;
+      const inTime = await settlesWithin(service[Symbol.asyncDispose](), boundMs);
+      if (!inTime) throw new Error(`The stop did not end within ${boundMs} ms.`);
     }
     logger.info("stopped");
     process.exit(0);
@@ -79,19 +83,4 @@ async function startUnlessTold<C extends ProcessConfig>(
     if (start.signal.aborted) return undefined;
     throw error;
   }
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-async function within(work: PromiseLike<void>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`The stop did not end within ${timeoutMs} ms.`)), timeoutMs);
-  });
-  await Promise.race([work, tooLate]).finally(() => clearTimeout(timer));
 }

@@ -11,6 +11,7 @@ import { createHealth, type Health } from "../health/health-service.ts";
 import { defaultRpcLimits, type RpcLimits, wireLimit } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { addReflection } from "../reflection.ts";
+import { settlesWithin } from "../settles-within.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { Handlers, Interceptor } from "./handlers.ts";
 import { type CallRunner, streamingCall, unaryCall } from "./run-call.ts";
@@ -115,11 +116,12 @@ export class RpcServer {
     this.#draining.abort();
     // A connection that is closed while a request is on its way to it leaves the caller in doubt. So the
     // connections stay, and new calls are refused by a handler, until the running ones are through.
-    await settledWithin(Promise.all([...this.#running].map((call) => call.finished)), timeoutMs);
+    await settlesWithin(Promise.all([...this.#running].map((call) => call.finished)), timeoutMs);
     const forced = this.#running.size;
+    if (forced > 0) this.#logger.warn({ forced }, "calls were still running at the end of the drain");
     for (const call of this.#running) call.end("DRAINING");
     const shutDown = new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()));
-    await settledWithin(shutDown, Math.max(0, until - Date.now()));
+    await settlesWithin(shutDown, Math.max(0, until - Date.now()));
     this.#grpc.forceShutdown();
     return { forced };
   }
@@ -179,12 +181,6 @@ export class RpcServer {
     }
     await chain();
   }
-}
-
-async function settledWithin(work: Promise<unknown>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeUp = new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)));
-  await Promise.race([work, timeUp]).finally(() => clearTimeout(timer));
 }
 
 export interface DrainResult {
