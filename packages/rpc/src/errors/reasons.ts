@@ -77,7 +77,8 @@ export const reasonTraits: Readonly<Record<Reason, ReasonTraits>> = {
   SERIALIZATION_FAILURE: contention,
   DEADLOCK: contention,
   LOCK_TIMEOUT: contention,
-  REQUEST_IN_PROGRESS: contention,
+  REQUEST_IN_PROGRESS: { ...contention, outcome: "UNKNOWN" },
+  REQUEST_REFUSED: { code: status.ABORTED, retryable: false },
 
   OVERLOADED: { code: status.RESOURCE_EXHAUSTED, retryable: true, retryAfterMs: 100 },
   TOO_MANY_ATTEMPTS: { code: status.RESOURCE_EXHAUSTED, retryable: false },
