@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { keepReceipts } from "@tandem/postgres";
 import { RpcServer, type ServiceStart } from "@tandem/rpc";
 import type { AssistantConfig } from "./config.ts";
 import { createDbProxy } from "./db-proxy/db-proxy.ts";
@@ -28,10 +29,13 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   logger.info({ address, instance: instance.id }, "listening");
 
   const store = await openStore(start);
+  // A standby takes no writes, and so has no receipts to keep.
+  const receipts = store.standby ? undefined : await keepReceipts({ database: store.database, logger });
   instance = { ...instance, schemaVersion: store.schemaVersion, standby: store.standby };
   // What was put on last is disposed of first: the calls, then what they use.
   const running = new AsyncDisposableStack();
   running.use(store);
+  running.use(receipts);
   running.use(parts.move());
   server.health.setAll(true);
   logger.info({ address, schemaVersion: store.schemaVersion }, "serving");

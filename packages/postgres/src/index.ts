@@ -17,11 +17,31 @@ export {
   type SqlList,
   type SqlValue,
 } from "./create-database.ts";
+export { postgresLimits } from "./limits.ts";
 export { parseDatabaseUrl, withDatabase } from "./database-url.ts";
 export type { Notice } from "./driver.ts";
 export { openDatabase, type OpenDatabase, type OpenDatabaseOptions } from "./open-database.ts";
 export { migrate, type MigrateOptions, type MigrateResult, type MigrationProgress } from "./migrate.ts";
 export { MigrationError, type MigrationFailure } from "./migration-error.ts";
+export { exactlyOnce, type IdentifiedWrite, SettledError } from "./receipts/exactly-once.ts";
+export { keepReceipts } from "./receipts/keep-receipts.ts";
+export { receiptsMigrationsFolder } from "./receipts/migrations-folder.ts";
+export {
+  insertCommitted,
+  type Receipt,
+  receiptObstacle,
+  type RequestKey,
+  type TextRows,
+  type TextStatement,
+} from "./receipts/receipt.ts";
+export { createReceipts, noPartition, type Patience, type Receipts } from "./receipts/receipts.ts";
+export {
+  type GivenIdentity,
+  isExpired,
+  parseRequestId,
+  parseRequestIdentity,
+  type RequestIdentity,
+} from "./receipts/request-identity.ts";
 export type { ServerInfo } from "./server-check.ts";
 export {
   assistantDatabase,

@@ -28,6 +28,17 @@ export const postgresLimits = {
   migrationLockTimeoutMs: 5_000,
   migrationStatementTimeoutMs: 10 * 60_000,
 
+  /** How long receipts answer for a request_id; an older one is not run any more. */
+  receiptRetentionMs: 24 * 60 * 60_000,
+  /** How far a caller's clock may be ahead of ours. */
+  maxClockAheadMs: 60_000,
+  /** How often room is made for new receipts and old ones are dropped, and how soon again after a failure. */
+  receiptsUpkeepIntervalMs: 10 * 60_000,
+  receiptsUpkeepRetryMs: 10_000,
+  /** For how long, and how often, it is tried to settle a request whose COMMIT was lost. */
+  settleTimeoutMs: 5_000,
+  settleIntervalMs: 100,
+
   maxErrorMessageBytes: 1_024,
   /** An identifier of PostgreSQL has at most 63 bytes; a trigger may put anything in its place. */
   maxErrorFieldBytes: 256,

@@ -71,7 +71,7 @@ afterAll(async () => {
 });
 
 function run(options: Partial<MigrateOptions> = {}): ReturnType<typeof migrate> {
-  return migrate({ url: database.urlFor(owner), folder: folder.path, ...options });
+  return migrate({ url: database.urlFor(owner), folders: [folder.path], ...options });
 }
 
 async function tables(): Promise<readonly unknown[]> {
@@ -170,7 +170,7 @@ describe("migrate", () => {
       failure: "UNREADABLE",
       message: expect.stringContaining("0001_two"),
     });
-    await expect(run({ folder: "/nowhere" })).rejects.toMatchObject({ failure: "UNREADABLE" });
+    await expect(run({ folders: ["/nowhere"] })).rejects.toMatchObject({ failure: "UNREADABLE" });
   });
 
   test("says so when the server was not prepared", async () => {

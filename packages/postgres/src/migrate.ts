@@ -9,8 +9,8 @@ import { translateDatabaseError } from "./translate-database-error.ts";
 export interface MigrateOptions {
   /** The owner role's. */
   readonly url: string;
-  /** The one that drizzle-kit writes: SQL files and `meta/_journal.json`. */
-  readonly folder: string;
+  /** As drizzle-kit writes them: SQL files and `meta/_journal.json`. Each builds on those before it. */
+  readonly folders: readonly string[];
   /** How long another process's migration is waited for. */
   readonly turnTimeoutMs?: number;
   /** How long a statement waits for a table that readers or writers of an older release have locked. */
@@ -48,7 +48,7 @@ export interface MigrateResult {
  * MigrationError, or a ConnectError where the database can't be reached.
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
-  const migrations = await readMigrations(options.folder);
+  const migrations = (await Promise.all(options.folders.map(readMigrations))).flat();
   const { statementTimeoutMs = postgresLimits.migrationStatementTimeoutMs, signal } = options;
   const session = {
     url: options.url,

@@ -10,7 +10,7 @@ import { migrate, type MigrationProgress } from "./migrate.ts";
 export interface OpenDatabaseOptions extends DatabaseOptions {
   /** The owner role's, for the migrations. */
   readonly migrationUrl: string;
-  readonly migrationsFolder: string;
+  readonly migrationsFolders: readonly string[];
   /** For how long a failure that may pass (a server that still starts, a migration under way) is met with patience. */
   readonly waitTimeoutMs?: number;
   readonly logger: Logger;
@@ -31,11 +31,11 @@ export interface OpenDatabase extends AsyncDisposable {
  * a MigrationError, at once where waiting can't help.
  */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
-  const { migrationUrl, migrationsFolder, logger, signal } = options;
+  const { migrationUrl, migrationsFolders, logger, signal } = options;
   const onProgress = (event: MigrationProgress): void =>
     logger.info(event, event.kind === "applying" ? "migrating" : "the database is newer");
   const migrated = await whileStarting(options, () =>
-    migrate({ url: migrationUrl, folder: migrationsFolder, signal, onProgress }),
+    migrate({ url: migrationUrl, folders: migrationsFolders, signal, onProgress }),
   );
   const onNotice = (notice: Notice): void => logger.debug(notice, "PostgreSQL says");
   const database = createDatabase({ onNotice, ...options });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Applicant, createAdmission } from "./admission.ts";
+import { type Applicant, createAdmission, createWaitingRoom } from "./admission.ts";
 
 const anybody: Applicant = { deadline: undefined, signal: new AbortController().signal };
 
@@ -19,7 +19,7 @@ function task() {
 
 describe("admission", () => {
   it("runs so many at a time, lets so many wait in order of arrival, and refuses the rest at once", async () => {
-    const admission = createAdmission({ maxRunning: 2, maxWaiting: 2 });
+    const admission = createAdmission({ maxRunning: 2, room: createWaitingRoom(2) });
     const tasks = Array.from({ length: 4 }, task);
     const ends = tasks.map(({ run }) => admission.run(anybody, run));
     await Promise.all([tasks[0]?.begun, tasks[1]?.begun]);
@@ -39,7 +39,7 @@ describe("admission", () => {
   });
 
   it("never runs what waited for a caller that left, and gives its place in the queue to others", async () => {
-    const admission = createAdmission({ maxRunning: 1, maxWaiting: 1 });
+    const admission = createAdmission({ maxRunning: 1, room: createWaitingRoom(1) });
     const [holder, left, next] = [task(), task(), task()];
     const held = admission.run(anybody, holder.run);
     const caller = new AbortController();
@@ -54,7 +54,7 @@ describe("admission", () => {
   });
 
   it("never runs what waited past its deadline", async () => {
-    const admission = createAdmission({ maxRunning: 1, maxWaiting: 1 });
+    const admission = createAdmission({ maxRunning: 1, room: createWaitingRoom(1) });
     const [holder, late] = [task(), task()];
     const held = admission.run(anybody, holder.run);
     const waiting = admission.run({ ...anybody, deadline: new Date(Date.now() - 1) }, late.run);
@@ -65,7 +65,7 @@ describe("admission", () => {
   });
 
   it("goes on after a task that failed", async () => {
-    const admission = createAdmission({ maxRunning: 1, maxWaiting: 0 });
+    const admission = createAdmission({ maxRunning: 1, room: createWaitingRoom(0) });
     await expect(admission.run(anybody, () => Promise.reject(new Error("no")))).rejects.toThrow("no");
     expect(await admission.run(anybody, () => Promise.resolve(1))).toBe(1);
   });

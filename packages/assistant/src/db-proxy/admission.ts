@@ -16,12 +16,22 @@ export interface Admission {
   readonly load: { readonly running: number; readonly waiting: number };
 }
 
-export interface AdmissionLimits {
-  readonly maxRunning: number;
-  readonly maxWaiting: number;
+/** How many may wait altogether; several admissions can share one. */
+export interface WaitingRoom {
+  readonly size: number;
+  taken: number;
 }
 
-export function createAdmission({ maxRunning, maxWaiting }: AdmissionLimits): Admission {
+export function createWaitingRoom(size: number): WaitingRoom {
+  return { size, taken: 0 };
+}
+
+export interface AdmissionLimits {
+  readonly maxRunning: number;
+  readonly room: WaitingRoom;
+}
+
+export function createAdmission({ maxRunning, room }: AdmissionLimits): Admission {
   const waiting = new Set<() => void>();
   let running = 0;
   const admitNext = (): void => {
@@ -33,13 +43,14 @@ export function createAdmission({ maxRunning, maxWaiting }: AdmissionLimits): Ad
       running += 1;
       return;
     }
-    if (waiting.size >= maxWaiting) {
-      const message = `${running} transactions run and ${waiting.size} wait: this one was not begun. Try again soon.`;
+    if (room.taken >= room.size) {
+      const message = `${running} transactions run and ${room.taken} wait: this one was not begun. Try again soon.`;
       throw new HandlerError({ reason: "OVERLOADED", message });
     }
     await new Promise<void>((resolve, reject) => {
       const leave = (): void => {
         waiting.delete(admit);
+        room.taken -= 1;
         applicant.signal.removeEventListener("abort", giveUp);
       };
       const admit = (): void => {
@@ -52,6 +63,7 @@ export function createAdmission({ maxRunning, maxWaiting }: AdmissionLimits): Ad
         reject(dropped(applicant));
       };
       waiting.add(admit);
+      room.taken += 1;
       applicant.signal.addEventListener("abort", giveUp, { once: true });
     });
   };

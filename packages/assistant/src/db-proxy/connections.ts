@@ -19,6 +19,8 @@ export interface Connections {
 export interface ConnectionsOptions {
   readonly url: string;
   readonly limits: DbProxyLimits;
+  /** Settings of PostgreSQL beside those that every session has. */
+  readonly settings?: Readonly<Record<string, string>>;
   readonly logger: Logger;
 }
 
@@ -74,9 +76,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
   };
 }
 
-function toPoolConfig({ url, limits }: ConnectionsOptions): PoolConfig {
+function toPoolConfig({ url, limits, settings: own }: ConnectionsOptions): PoolConfig {
   const { host, port, database, role, password, tls } = parseDatabaseUrl(url);
-  const settings = Object.entries({ ...sessionSettings, lock_timeout: String(limits.lockTimeoutMs) });
+  const lockTimeout = { lock_timeout: String(limits.lockTimeoutMs) };
+  const settings = Object.entries({ ...sessionSettings, ...lockTimeout, ...own });
   return {
     host,
     port,

@@ -1,23 +1,41 @@
-import type {
-  QueryRequest,
-  QueryResponse,
-  TransactionRequest,
-  TransactionResponse,
+import { create } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import {
+  type GetReceiptRequest,
+  type GetReceiptResponse,
+  GetReceiptResponseSchema,
+  type QueryRequest,
+  type QueryResponse,
+  ReceiptState,
+  type TransactionRequest,
+  type TransactionResponse,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import type { Logger } from "@tandem/rpc";
-import { createAdmission } from "./admission.ts";
+import {
+  exactlyOnce,
+  isExpired,
+  parseRequestId,
+  parseRequestIdentity,
+  type RequestIdentity,
+} from "@tandem/postgres";
+import { HandlerError, type Logger } from "@tandem/rpc";
+import { createAdmission, createWaitingRoom } from "./admission.ts";
 import { createCatalog } from "./catalog.ts";
 import { createConnections } from "./connections.ts";
+import { createKeyQueues } from "./key-queues.ts";
 import { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
+import { fingerprintOf } from "./request-fingerprint.ts";
 import { retryConflicts } from "./retry-conflicts.ts";
 import { runQuery } from "./run-query.ts";
 import { type Caller, type Executor, runTransaction } from "./run-transaction.ts";
+import { createSettling } from "./settling.ts";
 import { createStatementCheck } from "./statement-check.ts";
+import { fromStoredResponse } from "./stored-response.ts";
 import { parseTransaction } from "./transaction-request.ts";
 
-/** The way into this service's database for a peer: whole transactions, and reads. */
+/** The way into this service's database for a peer: whole transactions, what became of them, and reads. */
 export interface DbProxy extends AsyncDisposable {
   transaction(request: TransactionRequest, caller: Caller): Promise<TransactionResponse>;
+  receipt(request: GetReceiptRequest, caller: Caller): Promise<GetReceiptResponse>;
   query(request: QueryRequest, caller: Caller): Promise<QueryResponse>;
 }
 
@@ -31,18 +49,94 @@ export interface DbProxyOptions {
 /** Fails, later, with HandlerErrors alone; connects when it is first used. */
 export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const limits = { ...defaultDbProxyLimits, ...options.limits };
-  const connections = createConnections({ url: options.url, limits, logger: options.logger });
-  const executor: Executor = { connections, catalog: createCatalog(), limits };
   const rules = { limits, check: await createStatementCheck() };
-  const admission = createAdmission({ maxRunning: limits.poolSize, maxWaiting: limits.maxWaiting });
+  const connections = createConnections({ url: options.url, limits, logger: options.logger });
+  const settling = createSettling({ ...options, limits });
+  const executor: Executor = { connections, catalog: createCatalog(), limits };
+  const admission = createAdmission({
+    maxRunning: limits.poolSize,
+    room: createWaitingRoom(limits.maxWaiting),
+  });
+  const keys = createKeyQueues(createWaitingRoom(limits.maxWaiting));
+  const running = new Set<string>();
+
+  const apply = async (
+    request: TransactionRequest,
+    caller: Caller,
+    identity?: RequestIdentity,
+  ): Promise<TransactionResponse> => {
+    const plan = parseTransaction(request, rules);
+    const once = (): Promise<TransactionResponse> =>
+      admission.run(caller, () => runTransaction(plan, executor, { caller, identity }));
+    const again = (): Promise<TransactionResponse> =>
+      retryConflicts(once, { retries: limits.conflictRetries, ...caller });
+    return plan.serializationKey === "" ? again() : keys.run(plan.serializationKey, caller, again);
+  };
+  const replay = async (stored: Uint8Array, caller: Caller): Promise<TransactionResponse> => {
+    const response = fromStoredResponse(stored);
+    response.writeToken = await settling.writeToken(caller);
+    return response;
+  };
   return {
     transaction: async (request, caller) => {
-      const plan = parseTransaction(request, rules);
-      const once = (): Promise<TransactionResponse> =>
-        admission.run(caller, () => runTransaction(plan, executor, caller));
-      return retryConflicts(once, { retries: limits.conflictRetries, ...caller });
+      // Where nothing is committed there is nothing to know again.
+      if (request.requestId === "" || request.validateOnly) return apply(request, caller);
+      const identity = identityOf(request, caller);
+      return alone(running, identity, () =>
+        exactlyOnce(
+          {
+            ...caller,
+            identity,
+            apply: () => apply(request, caller, identity),
+            replay: (stored) => replay(stored, caller),
+          },
+          settling.receipts,
+        ),
+      );
+    },
+    receipt: async ({ requestId, fence }, caller) => {
+      const key = { caller: caller.name, requestId: parseRequestId(requestId) };
+      if (isExpired(key.requestId)) return receiptResponse(ReceiptState.EXPIRED);
+      const find = fence ? settling.receipts.settle : settling.receipts.find;
+      const receipt = await find(key, caller);
+      if (receipt === undefined) return receiptResponse(ReceiptState.NOT_FOUND);
+      if (receipt.state === "refused") return receiptResponse(ReceiptState.REFUSED);
+      return receiptResponse(ReceiptState.COMMITTED, await replay(receipt.response, caller));
     },
     query: (request, caller) => admission.run(caller, () => runQuery(request, executor, { caller, rules })),
-    [Symbol.asyncDispose]: () => connections.close(),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([connections.close(), settling[Symbol.asyncDispose]()]);
+    },
   };
+}
+
+function identityOf(request: TransactionRequest, caller: Caller): RequestIdentity {
+  const { requestId, attempt, meta } = request;
+  return parseRequestIdentity({
+    caller: caller.name,
+    requestId,
+    attempt,
+    fingerprint: fingerprintOf(request),
+    requestedAt: meta?.requestedAt && timestampDate(meta.requestedAt),
+    sourceInstanceId: meta?.sourceInstanceId ?? "",
+  });
+}
+
+/** Refuses a copy at once while another one runs in this process: it would only hold a connection and wait. */
+async function alone<T>(running: Set<string>, identity: RequestIdentity, work: () => Promise<T>): Promise<T> {
+  const key = `${identity.requestId} ${identity.caller}`;
+  if (running.has(key)) {
+    const message = "A copy of this request is still running: send it again with the same request_id.";
+    throw new HandlerError({ reason: "REQUEST_IN_PROGRESS", message });
+  }
+  running.add(key);
+  try {
+    return await work();
+  } finally {
+    running.delete(key);
+  }
+}
+
+function receiptResponse(state: ReceiptState, response?: TransactionResponse): GetReceiptResponse {
+  return create(GetReceiptResponseSchema, { state, ...(response === undefined ? {} : { response }) });
 }

@@ -284,20 +284,6 @@ describe("a database in trouble", () => {
   });
 });
 
-describe("what comes with later releases", () => {
-  it.each([{ requestId: "0198e5a0-0000-7000-8000-000000000001" }, { serializationKey: "account 1" }])(
-    "is refused, not ignored: %o",
-    async (field) => {
-      expect(await failureOf(proxy.client.transaction({ steps: [update(1)], ...field }))).toMatchObject({
-        code: StatusCode.UNIMPLEMENTED,
-        reason: "NOT_SUPPORTED",
-        outcome: "NOT_COMMITTED",
-      });
-      expect(await balances()).toEqual([100, 100]);
-    },
-  );
-});
-
 describe("plans and definitions that change under a running service", () => {
   it("don't surface: a column that is added, a type that is made, a column whose type changes", async () => {
     const returning = step("UPDATE account SET balance = balance WHERE id = 1 RETURNING *");

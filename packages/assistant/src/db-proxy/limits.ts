@@ -19,6 +19,12 @@ export interface DbProxyLimits {
   /** How often a transaction that gave way to another (40001, 40P01) is run again. */
   readonly conflictRetries: number;
   readonly connectTimeoutMs: number;
+  /** Connections of their own for finding out what became of a request. */
+  readonly settlePoolSize: number;
+  /** Of a serialization_key. */
+  readonly maxKeyBytes: number;
+  /** Of a response that is kept for a replay; a larger one is kept without its rows. */
+  readonly maxStoredResponseBytes: number;
 }
 
 const KIB = 1024;
@@ -36,7 +42,13 @@ export const defaultDbProxyLimits: DbProxyLimits = {
   maxWaiting: 40,
   conflictRetries: 3,
   connectTimeoutMs: 5_000,
+  settlePoolSize: 4,
+  maxKeyBytes: 1_024,
+  maxStoredResponseBytes: 64 * KIB,
 };
+
+/** How much longer than its own timeouts PostgreSQL is waited for: they are of no use on a silent link. */
+export const SILENCE_MS = 2_000;
 
 /**
  * How much of PostgreSQL's rows is taken for one answer. Bytes come as two hexadecimal digits each, so an

@@ -5,11 +5,11 @@ import {
   QueryResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError } from "@tandem/rpc";
+import { SILENCE_MS } from "./limits.ts";
 import { runStatement } from "./run-step.ts";
 import {
   assertFits,
   attempt,
-  SILENCE_MS,
   type Caller,
   type Executor,
   timeoutSettings,

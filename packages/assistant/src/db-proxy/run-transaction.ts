@@ -6,15 +6,25 @@ import {
   TransactionResponseSchema,
   type Value,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { translateDatabaseError } from "@tandem/postgres";
+import {
+  insertCommitted,
+  noPartition,
+  receiptObstacle,
+  type RequestIdentity,
+  SettledError,
+  type TextStatement,
+  translateDatabaseError,
+} from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import type { Catalog } from "./catalog.ts";
 import type { Connections } from "./connections.ts";
 import type { Borrowed } from "./lease.ts";
-import type { DbProxyLimits } from "./limits.ts";
+import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
 import { RoundTooLargeError } from "./round.ts";
 import { runStatement, type StatementRun } from "./run-step.ts";
-import type { Reference, Step, TransactionPlan } from "./transaction-request.ts";
+import { toStoredResponse } from "./stored-response.ts";
+import { type Reference, refuseExpired, type Step, type TransactionPlan } from "./transaction-request.ts";
+import { lockWriteKey } from "./write-key.ts";
 import { readWriteToken } from "./write-token.ts";
 
 export interface Executor {
@@ -25,28 +35,33 @@ export interface Executor {
 
 /** For whom it runs: the call's deadline bounds everything, its signal cancels it. */
 export interface Caller {
+  /** Who it is: requests of different callers are different, whatever their ids. */
+  readonly name: string;
   readonly deadline: Date | undefined;
   readonly signal: AbortSignal;
 }
-
-/** How much longer than its own timeouts PostgreSQL is waited for: they are of no use on a silent link. */
-export const SILENCE_MS = 2_000;
 
 // What the answer holds beside the results: the times and the token.
 const ENVELOPE_BYTES = 256;
 
 /**
  * Runs a transaction's steps in order and commits, or commits nothing: a step that fails and a guard that is
- * not met roll everything back, and the first such step, in order, is the one reported.
+ * not met roll everything back, and the first such step, in order, is the one reported. With an identity the
+ * commit leaves a receipt; where one stands already this rejects with a SettledError, and nothing is committed.
  */
 export async function runTransaction(
   plan: TransactionPlan,
   { connections, catalog, limits }: Executor,
-  caller: Caller,
+  { caller, identity }: { readonly caller: Caller; readonly identity: RequestIdentity | undefined },
 ): Promise<TransactionResponse> {
   const { signal } = caller;
   return connections.withConnection(signal, async (borrowed) => {
+    refuseExpired(plan);
     await begin(borrowed, plan, caller);
+    const { serializationKey } = plan;
+    if (serializationKey !== "") {
+      await attempt(signal, undefined, () => lockWriteKey(borrowed, serializationKey));
+    }
     const results: StepResult[] = [];
     for (const [index, step] of plan.steps.entries()) {
       results.push(
@@ -61,8 +76,10 @@ export async function runTransaction(
       await attempt(signal, undefined, () => borrowed.run("ROLLBACK"));
       return response;
     }
-    await commit(borrowed, signal);
     response.committedAt = timestampNow();
+    const receipt =
+      identity && insertCommitted(identity, toStoredResponse(response, limits.maxStoredResponseBytes));
+    await commit(borrowed, signal, receipt);
     response.writeToken = await readWriteToken(borrowed);
     return response;
   });
@@ -166,7 +183,11 @@ export function assertFits(bytes: number, limits: DbProxyLimits): void {
   throw new HandlerError({ reason: "RESULT_TOO_LARGE", message });
 }
 
-async function commit(borrowed: Borrowed, signal: AbortSignal): Promise<void> {
+async function commit(
+  borrowed: Borrowed,
+  signal: AbortSignal,
+  receipt: TextStatement | undefined,
+): Promise<void> {
   // A caller that left, or a connection that was lost, before this point: nothing is committed. After it, what
   // is answered is PostgreSQL's word or that nobody knows.
   await attempt(signal, undefined, async () => {
@@ -175,13 +196,37 @@ async function commit(borrowed: Borrowed, signal: AbortSignal): Promise<void> {
   });
   let tag: string;
   try {
-    tag = await borrowed.run("COMMIT");
+    ({ tag } = await borrowed.round((connection) => {
+      // In one flush: where the receipt can't be inserted, PostgreSQL skips the COMMIT behind it.
+      for (const { text, values } of [...(receipt === undefined ? [] : [receipt]), COMMIT]) {
+        connection.parse({ name: "", text, types: [] }, true);
+        connection.bind({ values: [...values] }, true);
+        connection.execute({}, true);
+      }
+    }));
   } catch (error) {
-    throw translateDatabaseError(error, { during: "commit" });
+    throw receipt === undefined ? translateDatabaseError(error, { during: "commit" }) : receiptFailure(error);
   }
   // PostgreSQL answers a COMMIT of a failed transaction with ROLLBACK, and calls it success.
   if (tag === "COMMIT") return;
   throw new HandlerError({ reason: "DATABASE_INTERNAL", message: "PostgreSQL rolled the transaction back." });
+}
+
+const COMMIT: TextStatement = { text: "COMMIT", values: [] };
+
+function receiptFailure(error: unknown): Error {
+  switch (receiptObstacle(error)) {
+    case "settled":
+      return new SettledError();
+    case "no partition":
+      return noPartition(error);
+    case "in flight": {
+      const message = "A copy of this request is still running: send it again with the same request_id.";
+      return new HandlerError({ reason: "REQUEST_IN_PROGRESS", message, cause: error });
+    }
+    default:
+      return translateDatabaseError(error, { during: "commit" });
+  }
 }
 
 /** Runs a part of a transaction whose failure means that nothing of it is committed. */

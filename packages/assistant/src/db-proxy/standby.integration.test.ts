@@ -14,6 +14,7 @@ import { createDbProxy, type DbProxy } from "./db-proxy.ts";
 const logger = createLogger({ service: "assistant", level: "silent" });
 const settings = { fsync: "off" };
 const caller = (timeoutMs: number) => ({
+  name: "test",
   deadline: new Date(Date.now() + timeoutMs),
   signal: AbortSignal.timeout(timeoutMs + 5_000),
 });

@@ -17,6 +17,10 @@ export interface TransactionPlan {
   readonly validateOnly: boolean;
   readonly statementTimeoutMs: number;
   readonly transactionTimeoutMs: number;
+  /** Transactions with the same key run one at a time; "" for none. */
+  readonly serializationKey: string;
+  /** When the request is too old to be run. */
+  readonly expireTimeMs: number | undefined;
 }
 
 export interface Step {
@@ -50,13 +54,12 @@ const isolationNames: ReadonlyMap<Isolation, TransactionPlan["isolation"]> = new
 /** Checks a request. Fails with a HandlerError that names the step and the field. */
 export function parseTransaction(request: TransactionRequest, rules: RequestRules): TransactionPlan {
   const { limits } = rules;
-  refuseWhatComesLater(request);
-  if (request.expireTime !== undefined && timestampDate(request.expireTime).getTime() < Date.now()) {
-    throw invalid({
-      reason: "REQUEST_ID_EXPIRED",
-      field: "expire_time",
-      why: "has passed: the request is not run",
-    });
+  const expireTimeMs = request.expireTime && timestampDate(request.expireTime).getTime();
+  refuseExpired({ expireTimeMs });
+  const { serializationKey } = request;
+  if (Buffer.byteLength(serializationKey) > limits.maxKeyBytes) {
+    const why = `has ${Buffer.byteLength(serializationKey)} bytes, the limit is ${limits.maxKeyBytes}`;
+    throw invalid({ reason: "REQUEST_TOO_LARGE", field: "serialization_key", why });
   }
   if (request.steps.length === 0) {
     throw invalid({ reason: "EMPTY_TRANSACTION", field: "steps", why: "has no step: send at least one" });
@@ -83,7 +86,16 @@ export function parseTransaction(request: TransactionRequest, rules: RequestRule
       "transaction_timeout",
       limits.transactionTimeoutMs,
     ),
+    serializationKey,
+    expireTimeMs,
   };
+}
+
+/** Fails where the caller doesn't want it any more, whatever has delayed it. */
+export function refuseExpired({ expireTimeMs = Infinity }: Pick<TransactionPlan, "expireTimeMs">): void {
+  if (Date.now() <= expireTimeMs) return;
+  const why = "has passed: the request is not run";
+  throw invalid({ reason: "REQUEST_ID_EXPIRED", field: "expire_time", why });
 }
 
 /** The shorter of what is asked for and what is allowed. */
@@ -162,20 +174,6 @@ function parseParam({ kind }: Param, field: string, step: number): StepParam {
   if (row < 0) throw invalid({ field: `${field}.ref.row`, step, why: "must not be negative" });
   if (column === "") throw invalid({ field: `${field}.ref.column`, step, why: "must name a column" });
   return { ref: { step: earlier, row, column } };
-}
-
-// Receipts and the coordinator will honour these. Until then, to ignore them would break a promise.
-function refuseWhatComesLater(request: TransactionRequest): void {
-  for (const [field, given] of [
-    ["request_id", request.requestId !== ""],
-    ["serialization_key", request.serializationKey !== ""],
-  ] as const) {
-    if (!given) continue;
-    throw new HandlerError({
-      reason: "NOT_SUPPORTED",
-      message: `${field} is not supported yet: leave it out.`,
-    });
-  }
 }
 
 /** A field of the request that can't be accepted. */

@@ -1,7 +1,7 @@
 import { type OpenDatabase, openDatabase } from "@tandem/postgres";
 import type { ServiceStart } from "@tandem/rpc";
 import type { AssistantConfig } from "../config.ts";
-import { migrationsFolder } from "./migrations-folder.ts";
+import { migrationsFolders } from "./migrations-folder.ts";
 
 /** Waits for the assistant's database, migrates it and connects to it. */
 export async function openStore({
@@ -12,7 +12,7 @@ export async function openStore({
   return openDatabase({
     url: config.databaseUrl,
     migrationUrl: config.migrationUrl,
-    migrationsFolder: migrationsFolder(),
+    migrationsFolders: migrationsFolders(),
     applicationName: "tandem-assistant",
     logger,
     signal,

@@ -9,7 +9,7 @@ import {
 import { createTestDatabase, expectNoBackends, type TestDatabase } from "@tandem/testkit";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { migrationsFolder } from "./migrations-folder.ts";
+import { migrationsFolders } from "./migrations-folder.ts";
 import { contactChannels, contacts } from "./schema.ts";
 
 const { roles } = assistantDatabase;
@@ -24,7 +24,7 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase();
   const plan = { ...assistantDatabase, name: testDatabase.name };
   await bootstrapCluster({ adminUrl: testDatabase.adminUrl, databases: [plan], passwords });
-  await migrate({ url: urlFor(roles.owner), folder: migrationsFolder() });
+  await migrate({ url: urlFor(roles.owner), folders: migrationsFolders() });
   database = createDatabase({ url: urlFor(roles.app), applicationName: "test" });
   await database.drizzle.insert(contacts).values({ id: contactId, displayName: "Ada" });
 });

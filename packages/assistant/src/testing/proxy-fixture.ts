@@ -25,22 +25,28 @@ import {
 import { createDbProxy } from "../db-proxy/db-proxy.ts";
 import type { DbProxyLimits } from "../db-proxy/limits.ts";
 import { dbProxyHandlers } from "../services/db-proxy-service.ts";
-import { migrationsFolder } from "../store/migrations-folder.ts";
+import { migrationsFolders } from "../store/migrations-folder.ts";
 
 export type StepInit = MessageInitShape<typeof StepSchema>;
 export type ParamInit = MessageInitShape<typeof ParamSchema>;
 type ValueInit = MessageInitShape<typeof ValueSchema>;
 
-/** DbProxy on a real socket, over a database of the test file's own. */
-export interface ProxyFixture extends AsyncDisposable {
+/** An instance of DbProxy on a real socket. */
+export interface Replica extends AsyncDisposable {
   readonly client: Client<typeof DbProxy>;
   readonly address: string;
+  /** Stands between the instance and PostgreSQL. */
+  readonly relay: TcpRelay;
+  /** Every line that it logged. */
+  readonly log: readonly string[];
+}
+
+/** DbProxy over a database of the test file's own. */
+export interface ProxyFixture extends Replica {
   /** The superuser's. */
   readonly databaseUrl: string;
-  /** Stands between the service and PostgreSQL. */
-  readonly relay: TcpRelay;
-  /** Every line that the service logged. */
-  readonly log: readonly string[];
+  /** Another instance on the same database; whoever adds it disposes of it. */
+  addReplica(limits?: Partial<DbProxyLimits>): Promise<Replica>;
   /** Runs a statement as the database's owner would, past DbProxy. */
   sql(text: string): Promise<readonly Record<string, unknown>[]>;
   /** The owner's tables that are made by this are open to DbProxy. */
@@ -50,6 +56,28 @@ export interface ProxyFixture extends AsyncDisposable {
 
 export async function createProxyFixture(limits: Partial<DbProxyLimits> = {}): Promise<ProxyFixture> {
   const database = await createTestDatabase({ template: { name: "assistant", prepare } });
+  await runSql(roleUrl(database, "assistant_app"), "SELECT tandem.keep_receipts('24 hours')");
+  const replica = await startReplica(database, limits);
+  return {
+    ...replica,
+    databaseUrl: database.url,
+    addReplica: (own) => startReplica(database, { ...limits, ...own }),
+    sql: (text) => runSql(database.url, text),
+    define: async (ddl) => {
+      await runSql(
+        roleUrl(database, "assistant_owner"),
+        `${ddl}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO assistant_dbproxy`,
+      );
+    },
+    transaction: (steps, options) => replica.client.transaction({ steps: [...steps] }, options),
+    async [Symbol.asyncDispose]() {
+      await replica[Symbol.asyncDispose]();
+      await database.drop();
+    },
+  };
+}
+
+async function startReplica(database: TestDatabase, limits: Partial<DbProxyLimits>): Promise<Replica> {
   const at = new URL(database.url);
   const relay = await createTcpRelay({ target: { host: at.hostname, port: Number(at.port) } });
   const url = new URL(roleUrl(database, "assistant_dbproxy"));
@@ -68,27 +96,16 @@ export async function createProxyFixture(limits: Partial<DbProxyLimits> = {}): P
   );
   const address = await server.listen("127.0.0.1:0");
   const channel = createChannel({ address });
-  const client = createClient(DbProxy, channel);
   return {
-    client,
+    client: createClient(DbProxy, channel),
     address,
-    databaseUrl: database.url,
     relay,
     log,
-    sql: (text) => runSql(database.url, text),
-    define: async (ddl) => {
-      await runSql(
-        roleUrl(database, "assistant_owner"),
-        `${ddl}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO assistant_dbproxy`,
-      );
-    },
-    transaction: (steps, options) => client.transaction({ steps: [...steps] }, options),
     async [Symbol.asyncDispose]() {
       channel.close();
       await server.drain({ timeoutMs: 1_000 });
       await dbProxy[Symbol.asyncDispose]();
       await relay.close();
-      await database.drop();
     },
   };
 }
@@ -130,7 +147,7 @@ async function prepare(target: {
   const owner = new URL(target.url);
   owner.username = plan.roles.owner;
   owner.password = `${plan.roles.owner}-test`;
-  await migrate({ url: owner.href, folder: migrationsFolder() });
+  await migrate({ url: owner.href, folders: migrationsFolders() });
 }
 
 function roleUrl(database: TestDatabase, role: string): string {

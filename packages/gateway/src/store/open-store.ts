@@ -12,7 +12,7 @@ export async function openStore({
   return openDatabase({
     url: config.databaseUrl,
     migrationUrl: config.migrationUrl,
-    migrationsFolder: migrationsFolder(),
+    migrationsFolders: [migrationsFolder()],
     applicationName: "tandem-gateway",
     logger,
     signal,

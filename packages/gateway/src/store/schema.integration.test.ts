@@ -24,7 +24,7 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase();
   const plan = { ...gatewayDatabase, name: testDatabase.name };
   await bootstrapCluster({ adminUrl: testDatabase.adminUrl, databases: [plan], passwords });
-  await migrate({ url: urlFor(roles.owner), folder: migrationsFolder() });
+  await migrate({ url: urlFor(roles.owner), folders: [migrationsFolder()] });
   database = createDatabase({ url: urlFor(roles.app), applicationName: "test" });
   await database.drizzle.insert(contacts).values({ id: contactId, displayName: "Ada" });
 });

@@ -4,7 +4,7 @@ import { migrate } from "../migrate.ts";
 const [url = "", folder = ""] = process.argv.slice(2);
 const { applied } = await migrate({
   url,
-  folder,
+  folders: [folder],
   onProgress: (event) => process.stdout.write(`${JSON.stringify(event)}\n`),
 });
 process.stdout.write(`applied ${JSON.stringify(applied)}\n`);

@@ -1,0 +1,55 @@
+import {
+  createReceipts,
+  type Patience,
+  type Receipts,
+  type TextRows,
+  type TextStatement,
+} from "@tandem/postgres";
+import type { Logger } from "@tandem/rpc";
+import { createAdmission, createWaitingRoom } from "./admission.ts";
+import { createConnections } from "./connections.ts";
+import type { Borrowed } from "./lease.ts";
+import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
+import { readWriteToken } from "./write-token.ts";
+
+/** Connections of their own, so that a request can be settled however busy or broken the others are. */
+export interface Settling extends AsyncDisposable {
+  readonly receipts: Receipts;
+  /** The token of everything that is committed now; "" where it can't be had. */
+  writeToken(patience: Patience): Promise<string>;
+}
+
+export function createSettling(options: {
+  readonly url: string;
+  readonly limits: DbProxyLimits;
+  readonly logger: Logger;
+}): Settling {
+  const { settlePoolSize, maxWaiting, statementTimeoutMs } = options.limits;
+  const limits = { ...options.limits, poolSize: settlePoolSize };
+  const settings = { statement_timeout: String(statementTimeoutMs) };
+  const connections = createConnections({ ...options, limits, settings });
+  const admission = createAdmission({ maxRunning: settlePoolSize, room: createWaitingRoom(maxWaiting) });
+  const use = <T>(patience: Patience, work: (borrowed: Borrowed) => Promise<T>): Promise<T> =>
+    admission.run(patience, () =>
+      connections.withConnection(patience.signal, async (borrowed) => {
+        borrowed.giveUpAfter(statementTimeoutMs + SILENCE_MS);
+        return work(borrowed);
+      }),
+    );
+  return {
+    receipts: createReceipts((statement, patience) =>
+      use(patience, (borrowed) => runText(statement, borrowed)),
+    ),
+    writeToken: (patience) => use(patience, readWriteToken).catch(() => ""),
+    [Symbol.asyncDispose]: () => connections.close(),
+  };
+}
+
+async function runText({ text, values }: TextStatement, borrowed: Borrowed): Promise<TextRows> {
+  const { rows } = await borrowed.round((connection) => {
+    connection.parse({ name: "", text, types: [] }, true);
+    connection.bind({ values: [...values] }, true);
+    connection.execute({}, true);
+  });
+  return rows;
+}

@@ -1,0 +1,44 @@
+import type { Logger } from "@tandem/rpc";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Database } from "../create-database.ts";
+import { postgresLimits } from "../limits.ts";
+import { translateDatabaseError } from "../translate-database-error.ts";
+
+/**
+ * Keeps room for new receipts, and drops those that are older than the retention, until it is disposed of. The
+ * first time is over when this resolves, and its failure is this function's; later ones are logged and tried
+ * again: there is always room for a day.
+ */
+export async function keepReceipts(options: {
+  readonly database: Pick<Database, "sql">;
+  readonly logger: Logger;
+}): Promise<AsyncDisposable> {
+  const { database, logger } = options;
+  const once = async (): Promise<void> => {
+    const seconds = postgresLimits.receiptRetentionMs / 1_000;
+    const [row] = await database.sql<{ due: number }>`
+      SELECT tandem.keep_receipts(make_interval(secs => ${seconds})) AS due`;
+    if (row !== undefined && row.due > 0)
+      logger.info(row, "old receipts are in use: they are dropped the next time");
+  };
+  await once();
+  const stopped = new AbortController();
+  const keeping = (async (): Promise<void> => {
+    let restMs: number = postgresLimits.receiptsUpkeepIntervalMs;
+    while (await delay(restMs, true, { signal: stopped.signal, ref: false }).catch(() => false)) {
+      try {
+        await once();
+        restMs = postgresLimits.receiptsUpkeepIntervalMs;
+      } catch (error) {
+        logger.warn({ err: translateDatabaseError(error).cause }, "the receipts could not be kept in order");
+        restMs = postgresLimits.receiptsUpkeepRetryMs;
+      }
+    }
+  })();
+  return {
+    async [Symbol.asyncDispose]() {
+      stopped.abort();
+      await keeping;
+    },
+  };
+}

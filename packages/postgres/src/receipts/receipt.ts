@@ -1,0 +1,83 @@
+import { recogniseError } from "../foreign-error.ts";
+import type { RequestIdentity } from "./request-identity.ts";
+
+/** What a request_id was settled as. It is never changed. */
+export type Receipt =
+  | { readonly state: "committed"; readonly fingerprint: Uint8Array; readonly response: Uint8Array }
+  /** No copy of it is committed or ever will be. */
+  | { readonly state: "refused" };
+
+/** Whose request, and which. */
+export type RequestKey = Pick<RequestIdentity, "caller" | "requestId">;
+
+/** A statement whose values and results are PostgreSQL's text, so that every driver can run it alike. */
+export interface TextStatement {
+  readonly text: string;
+  readonly values: readonly (string | null)[];
+}
+
+/** The rows of a TextStatement. */
+export type TextRows = readonly (readonly (string | null)[])[];
+
+/**
+ * To be run as the last statement of the request's transaction, in one flush with its COMMIT: where a receipt
+ * stands already, the COMMIT behind it is not executed. A plain INSERT, so that it waits for a copy in flight.
+ */
+export function insertCommitted(identity: RequestIdentity, response: Uint8Array): TextStatement {
+  const { requestId, caller, fingerprint, sourceInstanceId, requestedAt } = identity;
+  return {
+    text: `INSERT INTO tandem.receipts
+             (request_id, caller, state, fingerprint, response, source_instance_id, requested_at)
+           VALUES ($1::uuid, $2::text, 'committed', decode($3, 'base64'), decode($4, 'base64'), $5::text, $6::timestamptz)`,
+    values: [
+      requestId,
+      caller,
+      Buffer.from(fingerprint).toString("base64"),
+      Buffer.from(response).toString("base64"),
+      sourceInstanceId,
+      requestedAt.toISOString(),
+    ],
+  };
+}
+
+/** To be run on its own: waits for a copy in flight, and stands in the way of every later one. */
+export function insertRefused({ requestId, caller }: RequestKey): TextStatement {
+  return {
+    text: "INSERT INTO tandem.receipts (request_id, caller, state) VALUES ($1::uuid, $2::text, 'refused')",
+    values: [requestId, caller],
+  };
+}
+
+export function selectReceipt({ requestId, caller }: RequestKey): TextStatement {
+  return {
+    text: `SELECT state, encode(fingerprint, 'base64'), encode(response, 'base64') FROM tandem.receipts
+           WHERE request_id = $1::uuid AND caller = $2::text`,
+    values: [requestId, caller],
+  };
+}
+
+/** What `selectReceipt` found. */
+export function toReceipt(rows: TextRows): Receipt | undefined {
+  const [state, fingerprint, response] = rows[0] ?? [];
+  if (state === undefined) return undefined;
+  if (state === "refused") return { state };
+  return { state: "committed", fingerprint: fromBase64(fingerprint), response: fromBase64(response) };
+}
+
+function fromBase64(text: string | null | undefined): Uint8Array {
+  return Buffer.from(text ?? "", "base64");
+}
+
+/**
+ * What kept a receipt out, if its INSERT failed with this error: another receipt of the same request stands;
+ * a copy that holds its place was waited for in vain; or the partition for its time is missing.
+ */
+export function receiptObstacle(error: unknown): "settled" | "in flight" | "no partition" | undefined {
+  const found = recogniseError(error);
+  if (found?.kind !== "server") return undefined;
+  const { sqlstate, schema, table = "" } = found;
+  const ours = schema === "tandem" && table.startsWith("receipts");
+  if (sqlstate === "23505" && ours) return "settled";
+  if (sqlstate === "23514" && ours) return "no partition";
+  return sqlstate === "55P03" ? "in flight" : undefined;
+}

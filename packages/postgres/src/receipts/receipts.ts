@@ -1,0 +1,111 @@
+import { HandlerError } from "@tandem/rpc";
+import { setTimeout as delay } from "node:timers/promises";
+import { postgresLimits } from "../limits.ts";
+import { translateDatabaseError } from "../translate-database-error.ts";
+import {
+  insertRefused,
+  type Receipt,
+  receiptObstacle,
+  type RequestKey,
+  selectReceipt,
+  type TextRows,
+  type TextStatement,
+  toReceipt,
+} from "./receipt.ts";
+
+/** Until when, and for whom, it is tried. */
+export interface Patience {
+  readonly deadline: Date | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** The receipts of one database, read and settled outside of the transactions that they are about. */
+export interface Receipts {
+  /** What is stored. It proves nothing while a copy may still be running. */
+  find(key: RequestKey, patience: Patience): Promise<Receipt | undefined>;
+  /**
+   * Settles the request: waits for a copy in flight and then says what that one left, or sees to it that no
+   * copy can ever commit, and says `refused`. It is tried again until there is no time left. Fails, where
+   * nothing is settled, with REQUEST_IN_PROGRESS or with what kept it from the database, outcome UNKNOWN.
+   */
+  settle(key: RequestKey, patience: Patience): Promise<Receipt>;
+}
+
+/**
+ * `run` runs one statement that commits by itself, on a connection that has nothing to do with the request's,
+ * and rejects with the driver's error.
+ */
+export function createReceipts(
+  run: (statement: TextStatement, patience: Patience) => Promise<TextRows>,
+): Receipts {
+  const find: Receipts["find"] = (key, patience) =>
+    insist(patience, async () => toReceipt(await run(selectReceipt(key), patience)));
+  return {
+    find,
+    settle: (key, patience) =>
+      insist(patience, async () => {
+        try {
+          await run(insertRefused(key), patience);
+          return { state: "refused" };
+        } catch (error) {
+          if (receiptObstacle(error) !== "settled") throw error;
+        }
+        // Whoever stood in the way has committed: what it left can be read now.
+        const receipt = toReceipt(await run(selectReceipt(key), patience));
+        if (receipt === undefined) throw new TypeError("A receipt stood in the way and is not there.");
+        return receipt;
+      }),
+  };
+}
+
+// To look, and to fence, does no harm when it is done twice: a lost connection or a server that starts again is
+// no reason to leave a caller without an answer.
+async function insist<T>(patience: Patience, work: () => Promise<T>): Promise<T> {
+  const { settleTimeoutMs, settleIntervalMs } = postgresLimits;
+  const until = Math.min(Date.now() + settleTimeoutMs, patience.deadline?.getTime() ?? Infinity);
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const failure = toUnsettled(error);
+      const late = patience.signal.aborted || Date.now() + settleIntervalMs >= until;
+      if (late || !failure.retryable) throw failure;
+    }
+    await delay(settleIntervalMs, undefined, { signal: patience.signal }).catch(() => undefined);
+  }
+}
+
+function toUnsettled(error: unknown): HandlerError {
+  if (receiptObstacle(error) === "in flight") {
+    const message =
+      "A copy of this request is still running: ask again, or send it again with the same request_id.";
+    return new HandlerError({ reason: "REQUEST_IN_PROGRESS", message, cause: error });
+  }
+  const missing = receiptObstacle(error) === "no partition";
+  return withOutcome(missing ? noPartition(error) : translateDatabaseError(error), "UNKNOWN");
+}
+
+/** The receipts' upkeep has not made room for this time: nothing is committed or settled until it has. */
+export function noPartition(cause: unknown): HandlerError {
+  const message = "There is no place for receipts of this time yet: try again soon.";
+  return new HandlerError({ reason: "NOT_READY", message, cause });
+}
+
+/** The same failure, with another word on what became of the request. */
+export function withOutcome(error: HandlerError, outcome: HandlerError["outcome"]): HandlerError {
+  const { message, reason, code, retryable, retryAfterMs, step, database, guard, fields, cause } = error;
+  const changed = new HandlerError({
+    message,
+    reason,
+    code,
+    retryable,
+    outcome,
+    fields,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(step === undefined ? {} : { step }),
+    ...(database === undefined ? {} : { database }),
+    ...(guard === undefined ? {} : { guard }),
+  });
+  changed.cause = cause;
+  return changed;
+}
