@@ -35,8 +35,7 @@ export const postgresLimits = {
   /** How often room is made for new receipts and old ones are dropped, and how soon again after a failure. */
   receiptsUpkeepIntervalMs: 10 * 60_000,
   receiptsUpkeepRetryMs: 10_000,
-  /** For how long, and how often, it is tried to settle a request whose COMMIT was lost. */
-  settleTimeoutMs: 5_000,
+  /** How soon it is tried again to find out what became of a request. */
   settleIntervalMs: 100,
 
   maxErrorMessageBytes: 1_024,

@@ -21,6 +21,8 @@ export interface DbProxyLimits {
   readonly connectTimeoutMs: number;
   /** Connections of their own for finding out what became of a request. */
   readonly settlePoolSize: number;
+  /** For how long that is tried, within the caller's deadline. */
+  readonly settleTimeoutMs: number;
   /** Of a serialization_key. */
   readonly maxKeyBytes: number;
   /** Of a response that is kept for a replay; a larger one is kept without its rows. */
@@ -43,6 +45,7 @@ export const defaultDbProxyLimits: DbProxyLimits = {
   conflictRetries: 3,
   connectTimeoutMs: 5_000,
   settlePoolSize: 4,
+  settleTimeoutMs: 5_000,
   maxKeyBytes: 1_024,
   maxStoredResponseBytes: 64 * KIB,
 };

@@ -24,7 +24,7 @@ export function createSettling(options: {
   readonly limits: DbProxyLimits;
   readonly logger: Logger;
 }): Settling {
-  const { settlePoolSize, maxWaiting, statementTimeoutMs } = options.limits;
+  const { settlePoolSize, settleTimeoutMs, maxWaiting, statementTimeoutMs } = options.limits;
   const limits = { ...options.limits, poolSize: settlePoolSize };
   const settings = { statement_timeout: String(statementTimeoutMs) };
   const connections = createConnections({ ...options, limits, settings });
@@ -37,9 +37,10 @@ export function createSettling(options: {
       }),
     );
   return {
-    receipts: createReceipts((statement, patience) =>
-      use(patience, (borrowed) => runText(statement, borrowed)),
-    ),
+    receipts: createReceipts({
+      timeoutMs: settleTimeoutMs,
+      run: (statement, patience) => use(patience, (borrowed) => runText(statement, borrowed)),
+    }),
     writeToken: (patience) => use(patience, readWriteToken).catch(() => ""),
     [Symbol.asyncDispose]: () => connections.close(),
   };

@@ -12,8 +12,13 @@ import { translateDatabaseError } from "../translate-database-error.ts";
 export async function keepReceipts(options: {
   readonly database: Pick<Database, "sql">;
   readonly logger: Logger;
+  readonly intervalMs?: number;
+  /** How soon it is tried again after a failure. */
+  readonly retryMs?: number;
 }): Promise<AsyncDisposable> {
   const { database, logger } = options;
+  const { intervalMs = postgresLimits.receiptsUpkeepIntervalMs } = options;
+  const { retryMs = postgresLimits.receiptsUpkeepRetryMs } = options;
   const once = async (): Promise<void> => {
     const seconds = postgresLimits.receiptRetentionMs / 1_000;
     const [row] = await database.sql<{ due: number }>`
@@ -24,14 +29,14 @@ export async function keepReceipts(options: {
   await once();
   const stopped = new AbortController();
   const keeping = (async (): Promise<void> => {
-    let restMs: number = postgresLimits.receiptsUpkeepIntervalMs;
+    let restMs = intervalMs;
     while (await delay(restMs, true, { signal: stopped.signal, ref: false }).catch(() => false)) {
       try {
         await once();
-        restMs = postgresLimits.receiptsUpkeepIntervalMs;
+        restMs = intervalMs;
       } catch (error) {
         logger.warn({ err: translateDatabaseError(error).cause }, "the receipts could not be kept in order");
-        restMs = postgresLimits.receiptsUpkeepRetryMs;
+        restMs = retryMs;
       }
     }
   })();

@@ -31,19 +31,23 @@ export interface Receipts {
   settle(key: RequestKey, patience: Patience): Promise<Receipt>;
 }
 
+export interface ReceiptsOptions {
+  /** For how long it is tried to reach the database, or the end of a copy in flight. */
+  readonly timeoutMs: number;
+  run(statement: TextStatement, patience: Patience): Promise<TextRows>;
+}
+
 /**
  * `run` runs one statement that commits by itself, on a connection that has nothing to do with the request's,
  * and rejects with the driver's error.
  */
-export function createReceipts(
-  run: (statement: TextStatement, patience: Patience) => Promise<TextRows>,
-): Receipts {
+export function createReceipts({ run, timeoutMs }: ReceiptsOptions): Receipts {
   const find: Receipts["find"] = (key, patience) =>
-    insist(patience, async () => toReceipt(await run(selectReceipt(key), patience)));
+    insist({ ...patience, timeoutMs }, async () => toReceipt(await run(selectReceipt(key), patience)));
   return {
     find,
     settle: (key, patience) =>
-      insist(patience, async () => {
+      insist({ ...patience, timeoutMs }, async () => {
         try {
           await run(insertRefused(key), patience);
           return { state: "refused" };
@@ -60,9 +64,12 @@ export function createReceipts(
 
 // To look, and to fence, does no harm when it is done twice: a lost connection or a server that starts again is
 // no reason to leave a caller without an answer.
-async function insist<T>(patience: Patience, work: () => Promise<T>): Promise<T> {
-  const { settleTimeoutMs, settleIntervalMs } = postgresLimits;
-  const until = Math.min(Date.now() + settleTimeoutMs, patience.deadline?.getTime() ?? Infinity);
+async function insist<T>(
+  patience: Patience & { readonly timeoutMs: number },
+  work: () => Promise<T>,
+): Promise<T> {
+  const { settleIntervalMs } = postgresLimits;
+  const until = Math.min(Date.now() + patience.timeoutMs, patience.deadline?.getTime() ?? Infinity);
   for (;;) {
     try {
       return await work();
