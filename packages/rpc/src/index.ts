@@ -8,6 +8,7 @@ export {
   type HandlerErrorOptions,
   type UnmetGuard,
 } from "./errors/handler-error.ts";
+export { encoding } from "./encode.ts";
 export type { OutcomeName, Reason } from "./errors/reasons.ts";
 export { cutToBytes } from "./errors/status-details.ts";
 export { type Sent, TransportError } from "./errors/transport-error.ts";
@@ -27,5 +28,6 @@ export type { HandlerContext } from "./server/handler-context.ts";
 export type { Handlers, Interceptor } from "./server/handlers.ts";
 export { type DrainResult, ListenError, RpcServer, type RpcServerOptions } from "./server/server.ts";
 export { settlesWithin } from "./settles-within.ts";
+export { createTimeSlices, type Interruptible, type TimeSlices } from "./time-slices.ts";
 export { whenAborted } from "./when-aborted.ts";
 export { Metadata, status as StatusCode } from "@grpc/grpc-js";

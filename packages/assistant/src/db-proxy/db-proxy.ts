@@ -17,13 +17,13 @@ import {
   parseRequestIdentity,
   type RequestIdentity,
 } from "@tandem/postgres";
-import { HandlerError, type Logger } from "@tandem/rpc";
+import { createTimeSlices, HandlerError, type Logger } from "@tandem/rpc";
 import { createAdmission, createWaitingRoom } from "./admission.ts";
 import { createCatalog } from "./catalog.ts";
 import { createConnections } from "./connections.ts";
 import { createKeyQueues } from "./key-queues.ts";
 import { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
-import { fingerprintOf } from "./request-fingerprint.ts";
+import { fingerprinting } from "./request-fingerprint.ts";
 import { retryConflicts } from "./retry-conflicts.ts";
 import { runQuery } from "./run-query.ts";
 import { type Caller, type Executor, runTransaction } from "./run-transaction.ts";
@@ -49,10 +49,12 @@ export interface DbProxyOptions {
 /** Fails, later, with HandlerErrors alone; connects when it is first used. */
 export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const limits = { ...defaultDbProxyLimits, ...options.limits };
-  const rules = { limits, check: await createStatementCheck() };
+  const statements = await createStatementCheck();
+  const rules = { limits, statements };
   const connections = createConnections({ url: options.url, limits, logger: options.logger });
   const settling = createSettling({ ...options, limits });
-  const executor: Executor = { connections, catalog: createCatalog(), limits };
+  const slices = createTimeSlices();
+  const executor: Executor = { connections, catalog: createCatalog(), limits, slices };
   const admission = createAdmission({
     maxRunning: limits.poolSize,
     room: createWaitingRoom(limits.maxWaiting),
@@ -65,7 +67,7 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
     caller: Caller,
     identity?: RequestIdentity,
   ): Promise<TransactionResponse> => {
-    const plan = parseTransaction(request, rules);
+    const plan = await parseTransaction(request, rules, caller.signal);
     const once = (): Promise<TransactionResponse> =>
       admission.run(caller, () => runTransaction(plan, executor, { caller, identity }));
     const again = (): Promise<TransactionResponse> =>
@@ -81,7 +83,8 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
     transaction: async (request, caller) => {
       // Where nothing is committed there is nothing to know again.
       if (request.requestId === "" || request.validateOnly) return apply(request, caller);
-      const identity = identityOf(request, caller);
+      const fingerprint = await slices.run(fingerprinting(request));
+      const identity = identityOf(request, caller, fingerprint);
       return alone(running, identity, () =>
         exactlyOnce(
           {
@@ -97,26 +100,30 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
     receipt: async ({ requestId, fence }, caller) => {
       const key = { caller: caller.name, requestId: parseRequestId(requestId) };
       if (isExpired(key.requestId)) return receiptResponse(ReceiptState.EXPIRED);
-      const find = fence ? settling.receipts.settle : settling.receipts.find;
-      const receipt = await find(key, caller);
+      const { receipts } = settling;
+      const receipt = await (fence ? receipts.settle(key, caller) : receipts.find(key, caller));
       if (receipt === undefined) return receiptResponse(ReceiptState.NOT_FOUND);
       if (receipt.state === "refused") return receiptResponse(ReceiptState.REFUSED);
       return receiptResponse(ReceiptState.COMMITTED, await replay(receipt.response, caller));
     },
     query: (request, caller) => admission.run(caller, () => runQuery(request, executor, { caller, rules })),
     [Symbol.asyncDispose]: async () => {
-      await Promise.all([connections.close(), settling[Symbol.asyncDispose]()]);
+      await Promise.all([
+        connections.close(),
+        settling[Symbol.asyncDispose](),
+        statements[Symbol.asyncDispose](),
+      ]);
     },
   };
 }
 
-function identityOf(request: TransactionRequest, caller: Caller): RequestIdentity {
+function identityOf(request: TransactionRequest, caller: Caller, fingerprint: Uint8Array): RequestIdentity {
   const { requestId, attempt, meta } = request;
   return parseRequestIdentity({
     caller: caller.name,
     requestId,
     attempt,
-    fingerprint: fingerprintOf(request),
+    fingerprint,
     requestedAt: meta?.requestedAt && timestampDate(meta.requestedAt),
     sourceInstanceId: meta?.sourceInstanceId ?? "",
   });

@@ -1,7 +1,15 @@
 import type { Connection, PoolClient, QueryResult } from "pg";
+import type { TextStatement } from "@tandem/postgres";
 import { type BackendKey, cancelBackend } from "./cancel-backend.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
 import { Round, type RoundResult } from "./round.ts";
+
+export interface RoundOptions {
+  /** A limit of its own for what comes back. */
+  readonly maxBytes?: number;
+  /** Hears each command tag as it comes. */
+  readonly onTag?: (tag: string) => void;
+}
 
 /** A connection while one transaction has it. It is dead after that. */
 export interface Borrowed {
@@ -10,11 +18,16 @@ export interface Borrowed {
    * with a RoundTooLargeError where the rows take more than what is left for all rounds of the transaction,
    * or than a limit of its own.
    */
-  round(send: (connection: Connection) => void, limit?: { readonly maxBytes: number }): Promise<RoundResult>;
+  round(send: (connection: Connection) => void, options?: RoundOptions): Promise<RoundResult>;
   /** From now on, after so long without an end, the link is taken for dead and the connection is destroyed. */
   giveUpAfter(ms: number): void;
   /** Statements of our own, without parameters, in the simple protocol. Gives the last command tag. */
   run(sql: string): Promise<string>;
+  /**
+   * Statements of our own, with parameters, in one exchange: where one fails, PostgreSQL skips those behind it.
+   * Gives the rows of all of them; `onTag` hears of each that is done, also where a later one fails.
+   */
+  runAll(statements: readonly TextStatement[], onTag?: (tag: string) => void): Promise<RoundResult>;
   /** Fails where the connection has been lost meanwhile. */
   assertConnected(): void;
 }
@@ -45,14 +58,25 @@ export class Lease implements Borrowed {
 
   async round(
     send: (connection: Connection) => void,
-    limit?: { readonly maxBytes: number },
+    { maxBytes, onTag }: RoundOptions = {},
   ): Promise<RoundResult> {
     this.#assertAlive();
-    const round = new Round(send, limit?.maxBytes ?? this.#bytesLeft);
+    const round = new Round(send, { maxBytes: maxBytes ?? this.#bytesLeft, onTag });
     this.#client.query(round);
     const result = await round.result.catch(this.#rethrow);
-    if (limit === undefined) this.#bytesLeft -= result.bytes;
+    if (maxBytes === undefined) this.#bytesLeft -= result.bytes;
     return result;
+  }
+
+  runAll(statements: readonly TextStatement[], onTag?: (tag: string) => void): Promise<RoundResult> {
+    const send = (connection: Connection): void => {
+      for (const { text, values } of statements) {
+        connection.parse({ name: "", text, types: [] }, true);
+        connection.bind({ values: [...values] }, true);
+        connection.execute({}, true);
+      }
+    };
+    return this.round(send, onTag === undefined ? {} : { onTag });
   }
 
   async run(sql: string): Promise<string> {

@@ -180,6 +180,15 @@ describe("a connection that is lost during COMMIT", () => {
     expect(await effectsOf(request)).toBe(1);
   });
 
+  it("after PostgreSQL had said so: that is enough to know it", async () => {
+    const request = gated();
+    const said = { direction: "toClient", contains: "COMMIT\0", pass: true } as const;
+    one.relay.when(said, (connection) => connection.cut());
+    const answer = await one.client.transaction(request);
+    expect(answer).toMatchObject({ replayed: false, writeToken: "" });
+    expect(await effectsOf(request)).toBe(1);
+  });
+
   it("before PostgreSQL had it: the caller is told that nothing is committed, ever", async () => {
     const request = gated();
     one.relay.when({ direction: "toServer", contains: BEFORE_THE_RECEIPT }, (connection) => connection.cut());

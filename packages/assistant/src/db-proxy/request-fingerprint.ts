@@ -4,6 +4,7 @@ import {
   type TransactionRequest,
   TransactionRequestSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { encoding, type Interruptible } from "@tandem/rpc";
 import { createHash } from "node:crypto";
 
 // What a peer of another version may have added is not part of what this one runs.
@@ -13,16 +14,17 @@ const known = { writeUnknownFields: false };
  * What tells a request from another one under the same request_id: its decoded steps, isolation and key. Not
  * how it was sent: the attempt, the timeouts and who asked may differ between two copies.
  */
-export function fingerprintOf(request: TransactionRequest): Uint8Array {
+export function* fingerprinting(request: TransactionRequest): Interruptible<Uint8Array> {
   const hash = createHash("sha256");
   const { isolation, serializationKey } = request;
   hash.update(
     toBinary(TransactionRequestSchema, create(TransactionRequestSchema, { isolation, serializationKey })),
   );
   for (const step of request.steps) {
-    const bytes = toBinary(StepSchema, step, known);
+    const bytes = yield* encoding(StepSchema, step, known);
     // Its length says where it ends: two steps are not the bytes of one.
     hash.update(`${bytes.byteLength};`).update(bytes);
+    yield;
   }
   return hash.digest();
 }

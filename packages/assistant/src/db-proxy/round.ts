@@ -39,6 +39,7 @@ export class Round implements Submittable {
   readonly result: Promise<RoundResult>;
   readonly #send: Send;
   readonly #maxBytes: number;
+  readonly #onTag: ((tag: string) => void) | undefined;
   readonly #settle: PromiseWithResolvers<RoundResult>;
   readonly #rows: (string | null)[][] = [];
   #connection: Connection | undefined;
@@ -47,9 +48,13 @@ export class Round implements Submittable {
   #tag = "";
   #bytes = 0;
 
-  constructor(send: Send, maxBytes: number) {
+  constructor(
+    send: Send,
+    options: { readonly maxBytes: number; readonly onTag?: ((tag: string) => void) | undefined },
+  ) {
     this.#send = send;
-    this.#maxBytes = maxBytes;
+    this.#maxBytes = options.maxBytes;
+    this.#onTag = options.onTag;
     this.#settle = Promise.withResolvers();
     this.result = this.#settle.promise;
     // Whoever waits for it sees the failure; a round that is abandoned has nobody to tell.
@@ -91,6 +96,7 @@ export class Round implements Submittable {
 
   handleCommandComplete(message: { text: string }): void {
     this.#tag = message.text;
+    this.#onTag?.(message.text);
   }
 
   handlePortalSuspended(): void {}

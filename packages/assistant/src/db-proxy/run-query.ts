@@ -1,31 +1,26 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import {
   type QueryRequest,
   type QueryResponse,
   QueryResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { HandlerError } from "@tandem/rpc";
+import { encoding, HandlerError } from "@tandem/rpc";
+import { attempt } from "./attempt.ts";
 import { SILENCE_MS } from "./limits.ts";
 import { runStatement } from "./run-step.ts";
-import {
-  assertFits,
-  attempt,
-  type Caller,
-  type Executor,
-  timeoutSettings,
-  timeoutsOf,
-} from "./run-transaction.ts";
+import { assertFits, type Caller, type Executor } from "./run-transaction.ts";
+import { timeoutSettings, timeoutsOf } from "./timeouts.ts";
 import { checkParamCount, parseSql, parseTimeout, type RequestRules } from "./transaction-request.ts";
 import { requirePrimary, waitForToken } from "./write-token.ts";
 
 /** Runs one SELECT in a read-only transaction, on a server that has the write which the token stands for. */
 export async function runQuery(
   request: QueryRequest,
-  { connections, catalog, limits }: Executor,
+  { connections, catalog, limits, slices }: Executor,
   { caller, rules }: { readonly caller: Caller; readonly rules: RequestRules },
 ): Promise<QueryResponse> {
   const { signal, deadline } = caller;
-  const sql = parseSql(request.statement, { field: "", use: "query" }, rules);
+  const sql = await parseSql(request.statement, { field: "", use: "query", signal }, rules);
   checkParamCount(request.params.length, { field: "", limits });
   const statementTimeoutMs = parseTimeout(
     request.statementTimeout,
@@ -45,7 +40,7 @@ export async function runQuery(
     }
     const result = await attempt(signal, undefined, async () => {
       await borrowed.run(`BEGIN READ ONLY; ${timeoutSettings(times)}`);
-      const run = { borrowed, catalog, limits };
+      const run = { borrowed, catalog, limits, slices };
       const found = await runStatement({ sql, values: request.params, field: "" }, run);
       await borrowed.run("ROLLBACK");
       return found;
@@ -54,7 +49,7 @@ export async function runQuery(
     });
     const { columns, rows } = result;
     const response = create(QueryResponseSchema, { columns, rows });
-    assertFits(toBinary(QueryResponseSchema, response).byteLength, limits);
+    assertFits((await slices.run(encoding(QueryResponseSchema, response))).byteLength, limits);
     return response;
   });
 }

@@ -1,18 +1,19 @@
 import { create } from "@bufbuild/protobuf";
 import {
+  type Row,
   RowSchema,
   type StepResult,
   StepResultSchema,
   type Value,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { HandlerError } from "@tandem/rpc";
+import { HandlerError, type Interruptible, type TimeSlices } from "@tandem/rpc";
 import type { Catalog } from "./catalog.ts";
 import type { Borrowed } from "./lease.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
 import { type RoundResult, RoundTooLargeError } from "./round.ts";
 import { invalid } from "./transaction-request.ts";
-import { decodeValue } from "./values/decode-value.ts";
-import { type Bound, encodeParam, ValueRefusedError } from "./values/encode-param.ts";
+import { decodeScalar, decodingList } from "./values/decode-value.ts";
+import { type Bound, encodingParam, ValueRefusedError } from "./values/encode-param.ts";
 import type { PgType } from "./values/kind.ts";
 
 /** A statement with the values for its parameters. */
@@ -28,6 +29,7 @@ export interface StatementRun {
   readonly borrowed: Borrowed;
   readonly catalog: Catalog;
   readonly limits: DbProxyLimits;
+  readonly slices: TimeSlices;
 }
 
 // The least that an element of a list takes in an answer; as a value in memory it takes far more than as text.
@@ -38,10 +40,10 @@ const ELEMENT_BYTES = 8;
  * against them, and only then is it executed.
  */
 export async function runStatement(statement: Statement, run: StatementRun): Promise<StepResult> {
-  const { borrowed, catalog, limits } = run;
+  const { borrowed, catalog, limits, slices } = run;
   const described = await describe(statement, run);
   const typesOf = (oids: readonly number[]): PgType[] => oids.map((oid) => catalog.typeOf(oid));
-  const values = bindAll(statement, typesOf(described.paramTypes));
+  const values = await slices.run(bindingAll(statement, typesOf(described.paramTypes)));
   const { rows, tag } = await borrowed.round((connection) => {
     connection.bind({ statement: "", values }, true);
     connection.execute({ rows: String(limits.maxRows + 1) }, true);
@@ -52,13 +54,11 @@ export async function runStatement(statement: Statement, run: StatementRun): Pro
     throw new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...(step === undefined ? {} : { step }) });
   }
   const columns = typesOf(described.fields.map((field) => field.dataTypeID));
-  refuseLongLists(rows, columns, limits);
+  await slices.run(refusingLongLists(rows, columns, limits));
   return create(StepResultSchema, {
     changes: changesOf(tag),
     columns: described.fields.map(({ name }, index) => ({ name, type: columns[index]?.name ?? "unknown" })),
-    rows: rows.map((row) =>
-      create(RowSchema, { values: row.map((text, index) => decodeValue(text, columns[index] ?? TEXT)) }),
-    ),
+    rows: await slices.run(decodingRows(rows, columns)),
   });
 }
 
@@ -75,32 +75,59 @@ async function describe({ sql }: Statement, { borrowed, catalog }: StatementRun)
 
 const TEXT: PgType = { name: "text", kind: "text" };
 
-function refuseLongLists(rows: RoundResult["rows"], columns: readonly PgType[], limits: DbProxyLimits): void {
-  let left = wireLimit(limits);
+function* refusingLongLists(
+  rows: RoundResult["rows"],
+  columns: readonly PgType[],
+  limits: DbProxyLimits,
+): Interruptible<void> {
+  let left = wireLimit(limits) / ELEMENT_BYTES;
   for (const [index, { kind, delimiter = "," }] of columns.entries()) {
     if (kind !== "list") continue;
     for (const row of rows) {
-      left -= ELEMENT_BYTES * ((row[index] ?? "").split(delimiter).length - 1);
-      if (left < 0) throw new RoundTooLargeError();
+      const text = row[index] ?? "";
+      for (let at = text.indexOf(delimiter); at >= 0; at = text.indexOf(delimiter, at + 1)) {
+        left -= 1;
+        if (left < 0) throw new RoundTooLargeError();
+        if (left % SLICE_ELEMENTS === 0) yield;
+      }
+      yield;
     }
   }
 }
 
-function bindAll({ values, field, step }: Statement, types: readonly PgType[]): Bound[] {
+const SLICE_ELEMENTS = 16 * 1024;
+
+function* decodingRows(rows: RoundResult["rows"], columns: readonly PgType[]): Interruptible<Row[]> {
+  const decoded: Row[] = [];
+  for (const row of rows) {
+    const values: Value[] = [];
+    for (const [index, text] of row.entries()) {
+      const type = columns[index] ?? TEXT;
+      const isList = text !== null && type.kind === "list";
+      values.push(isList ? yield* decodingList(text, type) : decodeScalar(text, type));
+    }
+    decoded.push(create(RowSchema, { values }));
+    yield;
+  }
+  return decoded;
+}
+
+function* bindingAll({ values, field, step }: Statement, types: readonly PgType[]): Interruptible<Bound[]> {
   if (values.length !== types.length) {
     const why = `has ${values.length} values for the ${types.length} parameters of the statement`;
     throw invalid({ field: `${field}params`, step, why });
   }
-  return values.map((value, index) => {
+  const bound: Bound[] = [];
+  for (const [index, value] of values.entries()) {
     try {
-      return encodeParam(value, types[index] ?? TEXT);
+      bound.push(yield* encodingParam(value, types[index] ?? TEXT));
     } catch (error) {
-      if (error instanceof ValueRefusedError) {
-        throw invalid({ field: `${field}params[${index}]`, step, why: error.message });
-      }
-      throw error;
+      if (!(error instanceof ValueRefusedError)) throw error;
+      throw invalid({ field: `${field}params[${index}]`, step, why: error.message });
     }
-  });
+    yield;
+  }
+  return bound;
 }
 
 /** The count of a command tag: `INSERT 0 3`, `UPDATE 3`, `SELECT 3`. */

@@ -1,10 +1,4 @@
-import {
-  createReceipts,
-  type Patience,
-  type Receipts,
-  type TextRows,
-  type TextStatement,
-} from "@tandem/postgres";
+import { createReceipts, type Patience, type Receipts } from "@tandem/postgres";
 import type { Logger } from "@tandem/rpc";
 import { createAdmission, createWaitingRoom } from "./admission.ts";
 import { createConnections } from "./connections.ts";
@@ -39,18 +33,10 @@ export function createSettling(options: {
   return {
     receipts: createReceipts({
       timeoutMs: settleTimeoutMs,
-      run: (statement, patience) => use(patience, (borrowed) => runText(statement, borrowed)),
+      run: (statement, patience) =>
+        use(patience, async (borrowed) => (await borrowed.runAll([statement])).rows),
     }),
     writeToken: (patience) => use(patience, readWriteToken).catch(() => ""),
     [Symbol.asyncDispose]: () => connections.close(),
   };
-}
-
-async function runText({ text, values }: TextStatement, borrowed: Borrowed): Promise<TextRows> {
-  const { rows } = await borrowed.round((connection) => {
-    connection.parse({ name: "", text, types: [] }, true);
-    connection.bind({ values: [...values] }, true);
-    connection.execute({}, true);
-  });
-  return rows;
 }

@@ -5,10 +5,12 @@ import {
   TransactionResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 
-/** What is kept of a response for its replay: without its rows where it is larger than `maxBytes`. */
-export function toStoredResponse(response: TransactionResponse, maxBytes: number): Uint8Array {
-  const whole = toBinary(TransactionResponseSchema, response);
-  if (whole.byteLength <= maxBytes) return whole;
+/** What is kept of a response for its replay: with its rows, or without them where they are too many. */
+export function toStoredResponse(
+  response: TransactionResponse,
+  { withRows }: { readonly withRows: boolean },
+): Uint8Array {
+  if (withRows) return toBinary(TransactionResponseSchema, response);
   const { results, committedAt } = response;
   const counts = results.map(({ changes }) => create(StepResultSchema, { changes }));
   const without = create(TransactionResponseSchema, { results: counts, rowsOmitted: true });

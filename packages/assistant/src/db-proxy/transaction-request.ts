@@ -8,7 +8,7 @@ import {
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError, type Reason } from "@tandem/rpc";
 import type { DbProxyLimits } from "./limits.ts";
-import type { StatementCheck } from "./statement-check.ts";
+import type { StatementCheck, StatementUse } from "./statement-check.ts";
 
 /** A transaction that has passed every check that needs no database. */
 export interface TransactionPlan {
@@ -41,7 +41,7 @@ export interface Reference {
 
 export interface RequestRules {
   readonly limits: DbProxyLimits;
-  readonly check: StatementCheck;
+  readonly statements: StatementCheck;
 }
 
 const isolationNames: ReadonlyMap<Isolation, TransactionPlan["isolation"]> = new Map([
@@ -52,7 +52,11 @@ const isolationNames: ReadonlyMap<Isolation, TransactionPlan["isolation"]> = new
 ]);
 
 /** Checks a request. Fails with a HandlerError that names the step and the field. */
-export function parseTransaction(request: TransactionRequest, rules: RequestRules): TransactionPlan {
+export async function parseTransaction(
+  request: TransactionRequest,
+  rules: RequestRules,
+  signal: AbortSignal,
+): Promise<TransactionPlan> {
   const { limits } = rules;
   const expireTimeMs = request.expireTime && timestampDate(request.expireTime).getTime();
   refuseExpired({ expireTimeMs });
@@ -72,8 +76,12 @@ export function parseTransaction(request: TransactionRequest, rules: RequestRule
   if (isolation === undefined) {
     throw invalid({ field: "isolation", why: "is none that this server knows" });
   }
+  const steps: Step[] = [];
+  for (const [index, step] of request.steps.entries()) {
+    steps.push(await parseStep(step, { step: index, signal }, rules));
+  }
   return {
-    steps: request.steps.map((step, index) => parseStep(step, index, rules)),
+    steps,
     isolation,
     validateOnly: request.validateOnly,
     statementTimeoutMs: parseTimeout(
@@ -107,12 +115,17 @@ export function parseTimeout(asked: Duration | undefined, field: string, limitMs
 }
 
 /** The text of a statement that may stand here, or a HandlerError. */
-export function parseSql(
+export async function parseSql(
   statement: StepMessage["statement"],
-  place: { readonly field: string; readonly step?: number; readonly use: "step" | "query" },
-  { limits, check }: RequestRules,
-): string {
-  const { field, step } = place;
+  place: {
+    readonly field: string;
+    readonly step?: number;
+    readonly use: StatementUse;
+    readonly signal: AbortSignal;
+  },
+  { limits, statements }: RequestRules,
+): Promise<string> {
+  const { field, step, use, signal } = place;
   if (statement.case === "name") {
     const message = `There is no registered statement ${JSON.stringify(statement.value.slice(0, 100))} here.`;
     throw new HandlerError({ reason: "UNKNOWN_STATEMENT", message, ...(step === undefined ? {} : { step }) });
@@ -127,7 +140,7 @@ export function parseSql(
   }
   if (sql.includes("\0")) throw invalid({ field: `${field}sql`, step, why: "holds a NUL" });
   try {
-    check(sql, place.use);
+    await statements.check(sql, use, signal);
     return sql;
   } catch (error) {
     if (!(error instanceof HandlerError) || step === undefined) throw error;
@@ -135,9 +148,14 @@ export function parseSql(
   }
 }
 
-function parseStep(step: StepMessage, index: number, rules: RequestRules): Step {
+async function parseStep(
+  step: StepMessage,
+  place: { readonly step: number; readonly signal: AbortSignal },
+  rules: RequestRules,
+): Promise<Step> {
+  const { step: index } = place;
   const field = `steps[${index}].`;
-  const sql = parseSql(step.statement, { field, step: index, use: "step" }, rules);
+  const sql = await parseSql(step.statement, { field, use: "step", ...place }, rules);
   const { minChanges, maxChanges } = step;
   for (const [name, bound] of Object.entries({ min_changes: minChanges, max_changes: maxChanges })) {
     if (bound !== undefined && bound < 0n) {
@@ -148,7 +166,7 @@ function parseStep(step: StepMessage, index: number, rules: RequestRules): Step 
     throw invalid({ field: `${field}min_changes`, step: index, why: "must not be more than max_changes" });
   }
   checkParamCount(step.params.length, { field, step: index, limits: rules.limits });
-  const params = step.params.map((param, at) => parseParam(param, `${field}params[${at}]`, index));
+  const params = step.params.map((param, at) => parseParam(param, at, index));
   return { sql, params, minChanges, maxChanges };
 }
 
@@ -162,8 +180,9 @@ export function checkParamCount(
   throw invalid({ reason: "REQUEST_TOO_LARGE", field: `${field}params`, step, why });
 }
 
-function parseParam({ kind }: Param, field: string, step: number): StepParam {
+function parseParam({ kind }: Param, at: number, step: number): StepParam {
   if (kind.case === "value") return { value: kind.value };
+  const field = `steps[${step}].params[${at}]`;
   if (kind.case === undefined) {
     throw invalid({ field, step, why: "is neither a value nor a reference; NULL is a value without a kind" });
   }

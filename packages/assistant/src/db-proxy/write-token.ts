@@ -1,3 +1,4 @@
+import type { TextRows, TextStatement } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Borrowed } from "./lease.ts";
@@ -14,18 +15,26 @@ const POLL_MS = 20;
 const FORM = /^1\.(\d{1,20})\.(\d{1,10})\.(\d{1,20})$/;
 
 // A primary knows its timeline from the name of its WAL; a standby learns of a new one with a restart point.
-const selectPosition = `
+const positionText = `
   SELECT (SELECT system_identifier FROM pg_control_system()),
          CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
               ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
          (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::int8,
          pg_is_in_recovery()`;
 
+/** Reads what `toWriteToken` makes a token of. */
+export const selectPosition: TextStatement = { text: positionText, values: [] };
+
+/** The token of everything that was committed when the position was read. */
+export function toWriteToken(rows: TextRows): string {
+  const { cluster, timeline, lsn } = toPosition(rows).position;
+  return `1.${cluster}.${timeline}.${lsn}`;
+}
+
 /** The token of everything committed until now, or "" where it can't be had: the commit stands without it. */
 export async function readWriteToken(borrowed: Borrowed): Promise<string> {
   try {
-    const { position } = await readPosition(borrowed);
-    return `1.${position.cluster}.${position.timeline}.${position.lsn}`;
+    return toWriteToken((await borrowed.runAll([selectPosition])).rows);
   } catch {
     // The connection went away after the COMMIT. The answer to the COMMIT is what counts.
     return "";
@@ -71,11 +80,10 @@ export async function requirePrimary(borrowed: Borrowed): Promise<void> {
 }
 
 async function readPosition(borrowed: Borrowed): Promise<{ position: Position; standby: boolean }> {
-  const { rows } = await borrowed.round((connection) => {
-    connection.parse({ name: "", text: selectPosition, types: [] }, true);
-    connection.bind({}, true);
-    connection.execute({}, true);
-  });
+  return toPosition((await borrowed.runAll([selectPosition])).rows);
+}
+
+function toPosition(rows: TextRows): { position: Position; standby: boolean } {
   const [cluster, timeline, lsn, standby] = rows[0] ?? [];
   return {
     position: { cluster: cluster ?? "", timeline: Number(timeline), lsn: BigInt(lsn ?? 0) },

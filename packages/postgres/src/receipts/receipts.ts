@@ -34,7 +34,7 @@ export interface Receipts {
 export interface ReceiptsOptions {
   /** For how long it is tried to reach the database, or the end of a copy in flight. */
   readonly timeoutMs: number;
-  run(statement: TextStatement, patience: Patience): Promise<TextRows>;
+  readonly run: (statement: TextStatement, patience: Patience) => Promise<TextRows>;
 }
 
 /**

@@ -33,8 +33,8 @@ export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner
     const { context } = running;
     let response: Buffer | undefined;
     const run = async (): Promise<void> => {
-      const request = running.decode(method.input, call.request);
-      response = running.encode(method.output, await handler(request, context));
+      const request = await running.decode(method.input, call.request);
+      response = await running.encode(method.output, await handler(request, context));
     };
     const answer = async (): Promise<void> => {
       const failure = await attempt(running, () => runner.intercept(context, run));
@@ -58,7 +58,7 @@ export function streamingCall(method: DescMethod, handler: Streaming, runner: Ca
     const run = async (): Promise<void> => {
       const responses = handler(readRequests(method, stream, running), context);
       for await (const response of untilAborted(responses, context.signal)) {
-        await write(stream, running.encode(method.output, response), context);
+        await write(stream, await running.encode(method.output, response), context);
       }
     };
     const answer = async (): Promise<void> => {
@@ -111,7 +111,7 @@ async function* readRequests(
   try {
     // Without destroyOnReturn the stream can still be answered when the handler stops reading early.
     for await (const bytes of stream.iterator({ destroyOnReturn: false })) {
-      yield running.decode(method.input, bytes);
+      yield await running.decode(method.input, bytes);
     }
   } catch (error) {
     // A stream that ends because the caller left says "premature close": the reason is the caller.

@@ -1,10 +1,4 @@
-import {
-  create,
-  type DescMessage,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { Metadata } from "@grpc/grpc-js";
 import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
 import { randomUUID } from "node:crypto";
@@ -12,7 +6,9 @@ import { HandlerError } from "../errors/handler-error.ts";
 import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { CALL_ID_HEADER, type HandlerContext } from "./handler-context.ts";
-import { decodeMessage } from "../decode.ts";
+import { decoding } from "../decode.ts";
+import { encoding } from "../encode.ts";
+import type { TimeSlices } from "../time-slices.ts";
 
 export interface RunningCallOptions {
   readonly call: ServerSurfaceCall;
@@ -20,6 +16,7 @@ export interface RunningCallOptions {
   readonly limits: RpcLimits;
   readonly logger: Logger;
   readonly draining: AbortSignal;
+  readonly slices: TimeSlices;
 }
 
 const ENDINGS = {
@@ -31,6 +28,7 @@ const ENDINGS = {
 export class RunningCall {
   readonly context: HandlerContext;
   readonly #limits: RpcLimits;
+  readonly #slices: TimeSlices;
   /** Settles when the answer is on its way. */
   readonly finished: Promise<void>;
   readonly #ended = new AbortController();
@@ -41,6 +39,7 @@ export class RunningCall {
   constructor(options: RunningCallOptions) {
     const { call, method, logger, draining } = options;
     this.#limits = options.limits;
+    this.#slices = options.slices;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.finished = promise;
     this.#finished = resolve;
@@ -74,7 +73,7 @@ export class RunningCall {
     this.#finished();
   }
 
-  decode<I extends DescMessage>(schema: I, bytes: Uint8Array): MessageShape<I> {
+  async decode<I extends DescMessage>(schema: I, bytes: Uint8Array): Promise<MessageShape<I>> {
     const { maxRequestBytes } = this.#limits;
     // What earlier messages of the stream did stays done.
     const outcome = this.#decoded === 0 ? "NOT_COMMITTED" : "UNKNOWN";
@@ -84,7 +83,7 @@ export class RunningCall {
       throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
     }
     try {
-      return decodeMessage(schema, bytes);
+      return await this.#slices.run(decoding(schema, bytes));
     } catch (cause) {
       throw new HandlerError({
         reason: "INVALID_REQUEST",
@@ -95,8 +94,8 @@ export class RunningCall {
     }
   }
 
-  encode<O extends DescMessage>(schema: O, response: MessageInitShape<O>): Buffer {
-    const bytes = toBinary(schema, create(schema, response));
+  async encode<O extends DescMessage>(schema: O, response: MessageInitShape<O>): Promise<Buffer> {
+    const bytes = await this.#slices.run(encoding(schema, create(schema, response)));
     const { maxResponseBytes } = this.#limits;
     if (bytes.byteLength <= maxResponseBytes)
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

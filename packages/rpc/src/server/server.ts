@@ -12,6 +12,7 @@ import { defaultRpcLimits, type RpcLimits, wireLimit } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { addReflection } from "../reflection.ts";
 import { settlesWithin } from "../settles-within.ts";
+import { createTimeSlices } from "../time-slices.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { Handlers, Interceptor } from "./handlers.ts";
 import { type CallRunner, streamingCall, unaryCall } from "./run-call.ts";
@@ -42,6 +43,7 @@ export class RpcServer {
   readonly #interceptors: readonly Interceptor[];
   readonly #running = new Set<RunningCall>();
   readonly #draining = new AbortController();
+  readonly #slices = createTimeSlices();
   readonly #services: DescService[] = [];
   readonly #reflection: boolean;
   readonly #refuseUntilServing: boolean;
@@ -146,7 +148,14 @@ export class RpcServer {
 
   #begin(call: ConstructorParameters<typeof RunningCall>[0]["call"], method: string): RunningCall {
     const draining = this.#draining.signal;
-    const running = new RunningCall({ call, method, limits: this.#limits, logger: this.#logger, draining });
+    const running = new RunningCall({
+      call,
+      method,
+      limits: this.#limits,
+      logger: this.#logger,
+      draining,
+      slices: this.#slices,
+    });
     if (!draining.aborted) this.#running.add(running);
     return running;
   }

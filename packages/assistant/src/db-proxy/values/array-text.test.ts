@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ArrayParts, parseArrayText, toArrayText } from "./array-text.ts";
+import { finish, partsOf } from "../../testing/interruptible.ts";
+import { type ArrayParts, parsingArrayText, writingArrayText } from "./array-text.ts";
 
 const element = fc.option(
   fc.oneof(fc.string({ unit: "grapheme" }), fc.constantFrom("NULL", "{", "}", ",", '"', "\\", "")),
@@ -13,9 +14,22 @@ describe("an array's text", () => {
   it("comes apart into what it was put together from, whatever its elements hold", () => {
     fc.assert(
       fc.property(parts, fc.constantFrom(",", ";"), (array, delimiter) => {
-        expect(parseArrayText(toArrayText(array, delimiter), delimiter)).toEqual(array);
+        expect(finish(parsingArrayText(finish(writingArrayText(array, delimiter)), delimiter))).toEqual(
+          array,
+        );
       }),
     );
+  });
+
+  it.each([
+    ["elements", Array.from({ length: 50_000 }, (_, at) => (at % 3 === 0 ? null : `${at}`))],
+    ["one long element", [`${'"\\'.repeat(50_000)}a"`]],
+    ["arrays", Array.from({ length: 20_000 }, () => ["a", 'b"'])],
+  ])("is read and written in parts where it has many: %s", (_, array) => {
+    const writing = partsOf(writingArrayText(array, ","));
+    const reading = partsOf(parsingArrayText(writing.value, ","));
+    expect(reading.value).toEqual(array);
+    expect(Math.min(writing.parts, reading.parts)).toBeGreaterThan(5);
   });
 
   it.each([
@@ -30,10 +44,10 @@ describe("an array's text", () => {
       ],
     ],
   ])("is read as PostgreSQL writes it: %s", (text, expected) => {
-    expect(parseArrayText(text, ",")).toEqual(expected);
+    expect(finish(parsingArrayText(text, ","))).toEqual(expected);
   });
 
   it("is not taken apart where its lower bounds are not 1", () => {
-    expect(parseArrayText("[0:1]={1,2}", ",")).toBeUndefined();
+    expect(finish(parsingArrayText("[0:1]={1,2}", ","))).toBeUndefined();
   });
 });

@@ -1,5 +1,6 @@
 import type { Value, ValueList } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { type ArrayParts, toArrayText } from "./array-text.ts";
+import type { Interruptible } from "@tandem/rpc";
+import { type ArrayParts, writingArrayText } from "./array-text.ts";
 import type { PgType, ScalarKind } from "./kind.ts";
 import { toTimestampText } from "./timestamp-text.ts";
 
@@ -40,12 +41,18 @@ const kindNames: Readonly<Record<string, string>> = {
  * Turns a value into what PostgreSQL binds to a parameter of this type. Fails with a ValueRefusedError whose
  * message never holds the value.
  */
-export function encodeParam(value: Value, type: PgType): Bound {
+export function* encodingParam(value: Value, type: PgType): Interruptible<Bound> {
+  if (value.kind.case !== "listValue") return encodeScalar(value, type);
+  const { parts } = yield* encodingList(value.kind.value, type);
+  return yield* writingArrayText(parts, type.delimiter ?? ",");
+}
+
+function encodeScalar(value: Value, type: PgType): Bound {
   const { kind } = value;
   if (kind.case === undefined) return null;
-  if (kind.case === "listValue") return encodeList(kind.value, type);
-  if (type.kind === "list") throw mismatch(kind.case, type);
-  if (!takenBy[type.kind].has(kind.case)) throw mismatch(kind.case, type);
+  if (type.kind === "list" || kind.case === "listValue" || !takenBy[type.kind].has(kind.case)) {
+    throw mismatch(kind.case, type);
+  }
   if (type.kind === "double" && kind.case === "intValue" && BigInt(Number(kind.value)) !== kind.value) {
     throw new ValueRefusedError(`is an integer that ${type.name} can't hold exactly`);
   }
@@ -53,31 +60,34 @@ export function encodeParam(value: Value, type: PgType): Bound {
   return scalarText(value);
 }
 
-function encodeList(list: ValueList, type: PgType): string {
-  if (type.kind !== "list") throw mismatch("listValue", type);
-  shapeOf(list);
-  return toArrayText(partsOf(list, type), type.delimiter ?? ",");
-}
+const SLICE_ELEMENTS = 1_024;
 
-function partsOf(list: ValueList, type: PgType): ArrayParts {
-  const element = type.element;
-  if (element === undefined) throw mismatch("listValue", type);
-  return list.values.map((value) => {
-    if (value.kind.case === "listValue") return partsOf(value.kind.value, type);
-    const bound = encodeParam(value, element);
-    return Buffer.isBuffer(bound) ? `\\x${bound.toString("hex")}` : bound;
-  });
-}
-
-/** The lengths of a list's dimensions. PostgreSQL's arrays are boxes: what has another shape isn't one. */
-function shapeOf(list: ValueList): string {
-  const shapes = new Set(
-    list.values.map(({ kind }) => (kind.case === "listValue" ? shapeOf(kind.value) : "")),
-  );
-  if (shapes.size > 1) throw new ValueRefusedError("is a list whose parts differ in length or depth");
-  const [inner = ""] = shapes;
-  if (inner.startsWith("0")) throw new ValueRefusedError("is a list of empty lists");
-  return `${list.values.length},${inner}`;
+/** A list's elements as texts, and the lengths of its dimensions. */
+function* encodingList(
+  list: ValueList,
+  type: PgType,
+): Interruptible<{ readonly parts: ArrayParts; readonly shape: string }> {
+  const { kind, element } = type;
+  if (kind !== "list" || element === undefined) throw mismatch("listValue", type);
+  const parts: (string | null | ArrayParts)[] = [];
+  let inner: string | undefined;
+  for (const value of list.values) {
+    let shape = "";
+    if (value.kind.case === "listValue") {
+      const nested = yield* encodingList(value.kind.value, type);
+      parts.push(nested.parts);
+      shape = nested.shape;
+    } else {
+      const bound = encodeScalar(value, element);
+      parts.push(Buffer.isBuffer(bound) ? `\\x${bound.toString("hex")}` : bound);
+    }
+    // PostgreSQL's arrays are boxes: what has another shape isn't one.
+    inner ??= shape;
+    if (shape !== inner) throw new ValueRefusedError("is a list whose parts differ in length or depth");
+    if (inner.startsWith("0")) throw new ValueRefusedError("is a list of empty lists");
+    if (parts.length % SLICE_ELEMENTS === 0) yield;
+  }
+  return { parts, shape: `${parts.length},${inner ?? ""}` };
 }
 
 function scalarText({ kind }: Value): string {

@@ -23,7 +23,8 @@ export type TransactionRequest = Message<"tandem.assistant.v1.TransactionRequest
   /**
    * A UUIDv7 made once for one logical write and sent again, unchanged, with every retry.
    * The same request_id with the same steps returns the first outcome and applies
-   * nothing twice; with other steps it is refused. Empty means at-most-once.
+   * nothing twice; with other steps it is refused. Empty means at-most-once. With it, `meta` has to
+   * say when the write was requested.
    *
    * @generated from field: string request_id = 1;
    */
@@ -73,7 +74,8 @@ export type TransactionRequest = Message<"tandem.assistant.v1.TransactionRequest
   serializationKey: string;
 
   /**
-   * 0 on the first send, then 1, 2, …: a resend is settled against the sends before it.
+   * 0 on the first send, then 1, 2, …: a resend is settled against the sends before it. It says
+   * "not committed" only of a request that no other send can commit any more.
    *
    * @generated from field: int32 attempt = 9;
    */
@@ -312,7 +314,8 @@ export type TransactionResponse = Message<"tandem.assistant.v1.TransactionRespon
   results: StepResult[];
 
   /**
-   * True where this outcome was committed by an earlier send of the same request_id.
+   * True where this was read from the receipt of the request_id: an earlier send committed it, or
+   * this one, whose COMMIT then lost its answer.
    *
    * @generated from field: bool replayed = 2;
    */

@@ -255,7 +255,7 @@ export const ErrorReason = {
   INSUFFICIENT_PRIVILEGE: 43,
 
   /**
-   * Contention and load: nothing was committed, trying again may work.
+   * Contention and load: trying again may work, with the same request_id.
    *
    * @generated from enum value: ERROR_REASON_SERIALIZATION_FAILURE = 60;
    */
@@ -272,6 +272,8 @@ export const ErrorReason = {
   LOCK_TIMEOUT: 62,
 
   /**
+   * Another send of the same request_id is still running.
+   *
    * @generated from enum value: ERROR_REASON_REQUEST_IN_PROGRESS = 63;
    */
   REQUEST_IN_PROGRESS: 63,

@@ -1,0 +1,60 @@
+import {
+  noPartition,
+  receiptObstacle,
+  SettledError,
+  type TextStatement,
+  translateDatabaseError,
+} from "@tandem/postgres";
+import { HandlerError } from "@tandem/rpc";
+import { attempt } from "./attempt.ts";
+import type { Borrowed } from "./lease.ts";
+import { selectPosition, toWriteToken } from "./write-token.ts";
+
+/**
+ * Commits, with the receipt where there is one, and gives the write token of what is committed then; "" where it
+ * can't be had any more. Fails with a SettledError where the receipt of another copy stands already, else with a
+ * HandlerError: NOT_COMMITTED where PostgreSQL said so, or where the COMMIT was not sent, UNKNOWN where its answer
+ * was lost.
+ */
+export async function commit(
+  borrowed: Borrowed,
+  signal: AbortSignal,
+  receipt: TextStatement | undefined,
+): Promise<string> {
+  // A caller that left, or a connection that was lost, before this point: nothing is committed. After it, what
+  // is answered is PostgreSQL's word or that nobody knows.
+  await attempt(signal, undefined, async () => {
+    signal.throwIfAborted();
+    borrowed.assertConnected();
+  });
+  const tags: string[] = [];
+  // In one flush: where the receipt can't be inserted, PostgreSQL skips the COMMIT behind it.
+  const statements = [...(receipt === undefined ? [] : [receipt]), COMMIT, selectPosition];
+  try {
+    const { rows } = await borrowed.runAll(statements, (tag) => tags.push(tag));
+    if (tags.includes("COMMIT")) return toWriteToken(rows);
+  } catch (error) {
+    // Whatever broke after that: it is committed.
+    if (tags.includes("COMMIT")) return "";
+    throw receipt === undefined ? translateDatabaseError(error, { during: "commit" }) : receiptFailure(error);
+  }
+  // PostgreSQL answers a COMMIT of a failed transaction with ROLLBACK, and calls it success.
+  throw new HandlerError({ reason: "DATABASE_INTERNAL", message: "PostgreSQL rolled the transaction back." });
+}
+
+const COMMIT: TextStatement = { text: "COMMIT", values: [] };
+
+function receiptFailure(error: unknown): Error {
+  switch (receiptObstacle(error)) {
+    case "settled":
+      return new SettledError();
+    case "no partition":
+      return noPartition(error);
+    case "in flight": {
+      const message = "A copy of this request is still running: send it again with the same request_id.";
+      return new HandlerError({ reason: "REQUEST_IN_PROGRESS", message, cause: error });
+    }
+    case undefined:
+      return translateDatabaseError(error, { during: "commit" });
+  }
+}

@@ -1,0 +1,48 @@
+// The thread of statement-parser.ts: PostgreSQL's own parser, as WASM.
+import { hasSqlDetails, loadModule, parseSync } from "libpg-query";
+import { parentPort } from "node:worker_threads";
+
+/** What a text is. */
+export type Parsed =
+  | {
+      readonly statements: number;
+      /** The node that the first statement's tree begins with: "SelectStmt". */
+      readonly kind: string;
+    }
+  | { readonly refused: string };
+
+/** The answer to one text. */
+export interface ParserAnswer {
+  readonly parsed: Parsed;
+  /** The parser's memory is full or in disorder: nothing more may be given to it. */
+  readonly spent: boolean;
+}
+
+const NOT_PARSED: Parsed = { refused: "The statement is not one that PostgreSQL can parse." };
+
+// It keeps what it once took, and begins with half of this.
+const MAX_MEMORY_BYTES = 256 * 1024 * 1024;
+
+if (parentPort !== null) {
+  const port = parentPort;
+  await loadModule();
+  port.on("message", (sql: string) => port.postMessage(answer(sql)));
+  port.postMessage("ready");
+}
+
+function answer(sql: string): ParserAnswer {
+  try {
+    const { stmts = [] } = parseSync(sql) as { readonly stmts?: readonly { readonly stmt?: object }[] };
+    const kind = Object.keys(stmts[0]?.stmt ?? {})[0] ?? "";
+    return { parsed: { statements: stmts.length, kind }, spent: isFull() };
+  } catch (error) {
+    // Anything but its own verdict, a stack or a memory that is full, has left it in the middle of its work.
+    if (!hasSqlDetails(error)) return { parsed: NOT_PARSED, spent: true };
+    // The parser quotes the text, which is the caller's own; there are no values in it but literals.
+    return { parsed: { refused: error.sqlDetails?.message ?? error.message }, spent: isFull() };
+  }
+}
+
+function isFull(): boolean {
+  return process.memoryUsage().external > MAX_MEMORY_BYTES;
+}
