@@ -1,6 +1,6 @@
 import { HandlerError } from "@tandem/rpc";
 import type { Receipt } from "./receipt.ts";
-import { type Patience, type Receipts, withOutcome } from "./receipts.ts";
+import type { Patience, Receipts } from "./receipts.ts";
 import type { RequestIdentity } from "./request-identity.ts";
 
 /** A write that is applied once, however often it is sent. */
@@ -53,16 +53,16 @@ async function leftBehind(
   if (error instanceof SettledError) return receipts.settle(identity, write).catch(outcomeUnknown);
   if (!(error instanceof HandlerError)) throw error;
   // Nobody waits for what could be found out.
-  if (signal.aborted) return identity.attempt > 0 ? withOutcome(error, "UNKNOWN") : error;
+  if (signal.aborted) return identity.attempt > 0 ? error.withOutcome("UNKNOWN") : error;
   if (error.outcome === "NOT_COMMITTED" && identity.attempt === 0) {
     return lookBehind(error, write, receipts);
   }
   // It may yet succeed: to settle it would take that from it.
-  if (error.outcome === "NOT_COMMITTED" && error.retryable) return withOutcome(error, "UNKNOWN");
+  if (error.outcome === "NOT_COMMITTED" && error.retryable) return error.withOutcome("UNKNOWN");
   try {
     const receipt = await receipts.settle(identity, write);
     if (receipt.state === "committed") return receipt;
-    return error.reason === "COMMIT_OUTCOME_UNKNOWN" ? refused(error) : withOutcome(error, "NOT_COMMITTED");
+    return error.reason === "COMMIT_OUTCOME_UNKNOWN" ? refused(error) : error.withOutcome("NOT_COMMITTED");
   } catch (cause) {
     return outcomeUnknown(cause);
   }

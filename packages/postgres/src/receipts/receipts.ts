@@ -89,30 +89,11 @@ function toUnsettled(error: unknown): HandlerError {
     return new HandlerError({ reason: "REQUEST_IN_PROGRESS", message, cause: error });
   }
   const missing = receiptObstacle(error) === "no partition";
-  return withOutcome(missing ? noPartition(error) : translateDatabaseError(error), "UNKNOWN");
+  return (missing ? noPartition(error) : translateDatabaseError(error)).withOutcome("UNKNOWN");
 }
 
 /** The receipts' upkeep has not made room for this time: nothing is committed or settled until it has. */
 export function noPartition(cause: unknown): HandlerError {
   const message = "There is no place for receipts of this time yet: try again soon.";
   return new HandlerError({ reason: "NOT_READY", message, cause });
-}
-
-/** The same failure, with another word on what became of the request. */
-export function withOutcome(error: HandlerError, outcome: HandlerError["outcome"]): HandlerError {
-  const { message, reason, code, retryable, retryAfterMs, step, database, guard, fields, cause } = error;
-  const changed = new HandlerError({
-    message,
-    reason,
-    code,
-    retryable,
-    outcome,
-    fields,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    ...(step === undefined ? {} : { step }),
-    ...(database === undefined ? {} : { database }),
-    ...(guard === undefined ? {} : { guard }),
-  });
-  changed.cause = cause;
-  return changed;
 }

@@ -41,7 +41,7 @@ export interface HandlerErrorOptions {
 }
 
 /** A handler's decision as it came over the wire: a newer peer may know reasons that this build doesn't. */
-export interface ReceivedHandlerError extends Omit<HandlerErrorOptions, "reason" | "cause"> {
+export interface ReceivedHandlerError extends Omit<HandlerErrorOptions, "reason"> {
   readonly reason: string;
   readonly code: status;
   readonly retryable: boolean;
@@ -80,5 +80,28 @@ export class HandlerError extends Error {
     this.guard = options.guard;
     this.fields = options.fields ?? [];
     this.method = "method" in options ? options.method : undefined;
+  }
+
+  /**
+   * The same failure with another word on what became of the request, for whoever knows more than who threw it.
+   * Of a request that is NOT_COMMITTED for good no other copy can succeed: then it is not retryable either.
+   */
+  withOutcome(outcome: OutcomeName): HandlerError {
+    const { code, reason, message, method, step, database, guard, fields, retryAfterMs } = this;
+    const retryable = outcome === "UNKNOWN" && this.retryable;
+    return new HandlerError({
+      code,
+      reason,
+      message,
+      outcome,
+      retryable,
+      fields,
+      cause: this.cause,
+      ...(method === undefined ? {} : { method }),
+      ...(step === undefined ? {} : { step }),
+      ...(database === undefined ? {} : { database }),
+      ...(guard === undefined ? {} : { guard }),
+      ...(retryable && retryAfterMs !== undefined ? { retryAfterMs } : {}),
+    });
   }
 }

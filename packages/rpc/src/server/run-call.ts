@@ -2,6 +2,7 @@ import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@b
 import { Metadata, status } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, UntypedHandleCall } from "@grpc/grpc-js";
 import { once } from "node:events";
+import { HandlerError } from "../errors/handler-error.ts";
 import { type AnswerStatus, toAnswer } from "./answer.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { Interceptor } from "./handlers.ts";
@@ -32,12 +33,20 @@ export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner
     const running = runner.begin(call, toPath(method));
     const { context } = running;
     let response: Buffer | undefined;
+    let handled = false;
     const run = async (): Promise<void> => {
       const request = await running.decode(method.input, call.request);
+      handled = true;
       response = await running.encode(method.output, await handler(request, context));
     };
     const answer = async (): Promise<void> => {
-      const failure = await attempt(running, () => runner.intercept(context, run));
+      const failure = await attempt(running, async () => {
+        try {
+          await runner.intercept(context, run);
+        } catch (error) {
+          throw handled ? error : await refusal(() => running.decode(method.input, call.request), error);
+        }
+      });
       if (failure === undefined) {
         call.sendMetadata(context.responseHeaders);
         callback(null, response, context.responseTrailers);
@@ -48,6 +57,17 @@ export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner
     };
     answer().catch((error: unknown) => callback(abandon(context, error)));
   };
+}
+
+/**
+ * What is said of a request that no handler has seen. By the contract's custom a field `attempt` counts the
+ * copies that were sent before: of those nobody here knows anything.
+ */
+async function refusal(decode: () => Promise<object>, error: unknown): Promise<unknown> {
+  if (!(error instanceof HandlerError) || error.outcome !== "NOT_COMMITTED") return error;
+  const request = await decode().catch(() => ({}));
+  const sentBefore = "attempt" in request && Number(request.attempt) > 0;
+  return sentBefore ? error.withOutcome("UNKNOWN") : error;
 }
 
 /** What grpc-js calls for a method that streams, seen as many requests and many responses. */
