@@ -1,10 +1,11 @@
+import { timestampFromMs, timestampNow } from "@bufbuild/protobuf/wkt";
 import {
   DbProxy as DbProxyService,
   type ProbeResponse,
   Role,
+  type TransactionResponse,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import {
-  type CallOptions,
   type Channel,
   type ChannelOptions,
   createChannel,
@@ -12,7 +13,11 @@ import {
   StatusCode,
   TransportError,
 } from "@tandem/rpc";
+import { type CallBounds, toCallBounds } from "./call-bounds.ts";
+import { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
 import { MalformedAnswerError } from "./malformed-answer-error.ts";
+import { askForReceipt, type Receipt, type ReceiptOptions, toReceipt } from "./receipts.ts";
+import { newRequestId, parseRequestId, requestIdTime } from "./request-id.ts";
 import {
   type ProbeOptions,
   type QueryOptions,
@@ -21,6 +26,9 @@ import {
   type TransactionOptions,
 } from "./requests.ts";
 import { type QueryResult, toQueryResult, toTransactionResult, type TransactionResult } from "./results.ts";
+import { createRetryBudget } from "./retry-budget.ts";
+import { sendTransaction, type WriteId } from "./send-transaction.ts";
+import { type Owner, sendWithRetries } from "./send-with-retries.ts";
 import { Statement } from "./statement.ts";
 import type { Step } from "./steps.ts";
 
@@ -30,6 +38,8 @@ export type DbProxyOptions = (OwnChannel | GivenChannel) & {
   readonly timeoutMs?: number;
   /** Names this process in the receipts of its writes. */
   readonly sourceInstanceId?: string;
+  /** Of this client alone; `defaultDbProxyLimits` has what isn't said. */
+  readonly retryLimits?: Partial<DbProxyLimits>;
 };
 
 interface OwnChannel extends ChannelOptions {
@@ -57,15 +67,32 @@ export interface ProbeResult {
  * Transactions and queries on a database that another service owns.
  *
  * Every function rejects with a HandlerError (the other side decided), a TransportError (nobody's handler
- * said so), or, before anything is sent, a TypeError or RangeError for a mistake of the caller's. Nothing is
- * sent twice: what to do after `sent: "maybe"` is the caller's decision.
+ * said so), or, before anything is sent, a TypeError or RangeError for a mistake of the caller's.
+ *
+ * What may fare better later is sent again, within the call's time and the client's limits; the error is that
+ * of the last send. Nothing is applied twice by it: every transaction has a request_id, under which the owner
+ * applies it once.
  */
 export interface DbProxy {
-  /** Runs the steps in order in one transaction: all of them are committed, or none is. */
+  /**
+   * Runs the steps in order in one transaction: all of them are committed, or none is.
+   *
+   * Where answers were lost, it asks the owner what became of the request, within the call's time, before it
+   * settles: it resolves, `replayed`, with what was committed, or rejects with a HandlerError that says
+   * NOT_COMMITTED. Only where that couldn't be had either, or `signal` was aborted, it rejects with an error
+   * that leaves it open (`outcome: "UNKNOWN"`, `sent: "maybe"`). `requestIdOf(error)` then names the request
+   * for `receipt`. NOT_COMMITTED and `sent: "no"` are said of the request as a whole.
+   */
   transaction<const Steps extends readonly Step[]>(
     steps: Steps,
     options?: TransactionOptions,
   ): Promise<TransactionResult<Steps>>;
+  /**
+   * Tells what became of a transaction of this caller's. With `fence` the answer is final.
+   *
+   * @throws TypeError, as a rejection, where `requestId` is no UUIDv7
+   */
+  receipt(requestId: string, options?: ReceiptOptions): Promise<Receipt>;
   /** Runs one SELECT in a read-only transaction. */
   query<Row extends object>(statement: Statement<Row>, options?: QueryOptions): Promise<QueryResult<Row>>;
   /** Asks who answers, without touching its database. */
@@ -78,37 +105,62 @@ export interface DbProxy {
 export function createDbProxy(options: DbProxyOptions): DbProxy {
   const channel = options.channel ?? createChannel(options);
   const client = createClient(DbProxyService, channel);
+  const limits = { ...defaultDbProxyLimits, ...options.retryLimits };
+  const budget = createRetryBudget(limits);
+  const closing = new AbortController();
+  const owner: Owner = { client, channel, limits, budget, closing: closing.signal };
   const { sourceInstanceId = "", timeoutMs } = options;
-  const toCallOptions = (call: ProbeOptions): CallOptions => withTimeout(call, call.timeoutMs ?? timeoutMs);
+  const begin = (given: ProbeOptions): CallBounds => {
+    budget.earn();
+    return toCallBounds({ ...given, timeoutMs: given.timeoutMs ?? timeoutMs }, channel.limits);
+  };
   return {
     async transaction<const Steps extends readonly Step[]>(steps: Steps, given: TransactionOptions = {}) {
-      const request = toTransactionRequest(steps, { ...given, sourceInstanceId });
-      const response = await client.transaction(request, toCallOptions(given));
-      const stepCount = request.steps.length;
-      return understood(channel, "Transaction", () => toTransactionResult<Steps>(response, stepCount));
+      const id = toWriteId(given);
+      const requestedAt = id === undefined ? timestampNow() : timestampFromMs(requestIdTime(id.requestId));
+      const request = toTransactionRequest(steps, { ...given, sourceInstanceId, requestedAt });
+      const understand = (response: TransactionResponse): TransactionResult<Steps> =>
+        understood(channel, "Transaction", () => toTransactionResult(response, request.steps.length));
+      const bounds = begin(given);
+      if (id !== undefined) return sendTransaction(owner, { request, id, bounds, understand });
+      return understand(
+        await sendWithRetries(owner, { bounds }, (call) => client.transaction(request, call)),
+      );
+    },
+    async receipt(requestId, given = {}) {
+      const request = { requestId: parseRequestId(requestId), fence: given.fence ?? false };
+      const response = await askForReceipt(owner, request, { bounds: begin(given) });
+      return understood(channel, "GetReceipt", () => toReceipt(response));
     },
     async query<Row extends object>(statement: Statement<Row>, given: QueryOptions = {}) {
       if (!(statement instanceof Statement)) throw new TypeError("A query is made with sql`SELECT …`.");
-      const response = await client.query(toQueryRequest(statement, given), toCallOptions(given));
+      const request = toQueryRequest(statement, given);
+      const response = await sendWithRetries(owner, { bounds: begin(given) }, (call) =>
+        client.query(request, call),
+      );
       return understood(channel, "Query", () => toQueryResult<Row>(response));
     },
     async probe(given = {}) {
-      const response = await client.probe({}, toCallOptions(given));
+      const response = await sendWithRetries(owner, { bounds: begin(given) }, (call) =>
+        client.probe({}, call),
+      );
       return understood(channel, "Probe", () => toProbeResult(response));
     },
-    close: () => (options.channel === undefined ? channel.close() : undefined),
+    close() {
+      if (options.channel !== undefined) return;
+      channel.close();
+      closing.abort();
+    },
   };
 }
 
-function withTimeout({ signal, context }: ProbeOptions, timeoutMs: number | undefined): CallOptions {
-  if (timeoutMs !== undefined && !Number.isFinite(timeoutMs)) {
-    throw new RangeError("timeoutMs is a number of milliseconds.");
+// What is only to be validated has no effect that could be applied twice.
+function toWriteId({ requestId, validateOnly }: TransactionOptions): WriteId | undefined {
+  if (requestId === undefined) {
+    return validateOnly === true ? undefined : { requestId: newRequestId(), brought: false };
   }
-  return {
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(signal === undefined ? {} : { signal }),
-    ...(context === undefined ? {} : { context }),
-  };
+  if (validateOnly === true) throw new TypeError("A transaction that is only validated takes no requestId.");
+  return { requestId: parseRequestId(requestId), brought: true };
 }
 
 // The other side answered, so it acted; only what it said is not known.

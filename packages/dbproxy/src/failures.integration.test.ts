@@ -45,7 +45,7 @@ describe("a failure", () => {
   it.each(everyCall)("of the transport reaches the caller of $name as it is", async ({ call }) => {
     const { address, [Symbol.asyncDispose]: stop } = await startRecordingOwner();
     await stop();
-    const db = createDbProxy({ address });
+    const db = createDbProxy({ address, retryLimits: { minRetryDelayMs: 1, maxRetryDelayMs: 2 } });
     const error = await failure(call(db));
     expect(error).toBeInstanceOf(TransportError);
     expect(error).toMatchObject({ code: StatusCode.UNAVAILABLE, sent: "no", address });

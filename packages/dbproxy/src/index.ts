@@ -1,4 +1,7 @@
 export { createDbProxy, type DbProxy, type DbProxyOptions, type ProbeResult } from "./create-db-proxy.ts";
+export { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
+export type { Receipt, ReceiptOptions } from "./receipts.ts";
+export { newRequestId, requestIdOf } from "./request-id.ts";
 export type { IsolationLevel, ProbeOptions, QueryOptions, TransactionOptions } from "./requests.ts";
 export type { Column, QueryResult, StepResult, TransactionResult } from "./results.ts";
 export { sql } from "./sql.ts";

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type Duration, durationFromMs, timestampNow } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 import {
   Isolation,
   type QueryRequestSchema,
@@ -23,6 +23,16 @@ export interface TransactionOptions extends ProbeOptions {
   readonly transactionTimeoutMs?: number;
   /** Checks and runs everything, and rolls it back. */
   readonly validateOnly?: boolean;
+  /**
+   * A UUIDv7 that the caller made (`newRequestId()`) and keeps, so as to send the same steps again or ask for
+   * the receipt, even after a crash. The steps are applied once however often they are sent under it, within
+   * the owner's retention of receipts (24 hours as a rule). Each send of it is settled against those that an
+   * earlier life of the process may have made. It belongs to these steps alone, and once a call said
+   * NOT_COMMITTED it may be spent: a write that is still wanted then takes a new one.
+   */
+  readonly requestId?: string;
+  /** Transactions with the same key are applied one at a time, whichever instance of the owner they reach. */
+  readonly serializationKey?: string;
 }
 
 export interface QueryOptions extends ProbeOptions {
@@ -36,16 +46,18 @@ export interface QueryOptions extends ProbeOptions {
 /** @throws TypeError or RangeError for a mistake of the caller's */
 export function toTransactionRequest(
   steps: readonly Step[],
-  options: TransactionOptions & { readonly sourceInstanceId: string },
+  options: TransactionOptions & { readonly sourceInstanceId: string; readonly requestedAt: Timestamp },
 ): MessageInitShape<typeof TransactionRequestSchema> & { readonly steps: readonly unknown[] } {
-  const { statementTimeoutMs, transactionTimeoutMs, sourceInstanceId } = options;
+  const { statementTimeoutMs, transactionTimeoutMs, serializationKey } = options;
+  const { sourceInstanceId, requestedAt } = options;
   return {
     steps: toSteps(steps),
     isolation: toIsolation(options.isolation),
     statementTimeout: toDuration(statementTimeoutMs, "statementTimeoutMs"),
     transactionTimeout: toDuration(transactionTimeoutMs, "transactionTimeoutMs"),
     validateOnly: options.validateOnly ?? false,
-    meta: { sourceInstanceId, requestedAt: timestampNow() },
+    serializationKey: toSerializationKey(serializationKey),
+    meta: { sourceInstanceId, requestedAt },
   };
 }
 
@@ -77,6 +89,13 @@ function toIsolation(level: IsolationLevel | undefined): Isolation {
   if (level === undefined) return Isolation.UNSPECIFIED;
   if (Object.hasOwn(isolations, level)) return isolations[level];
   throw new TypeError(`There is no such isolation; there are: ${Object.keys(isolations).join(", ")}.`);
+}
+
+// On the wire an empty key is none: whoever gives one means something else.
+function toSerializationKey(key: unknown): string {
+  if (key === undefined) return "";
+  if (typeof key === "string" && key !== "") return key;
+  throw new TypeError("A serializationKey is a text that isn't empty.");
 }
 
 // To PostgreSQL 0 means without end, which nobody may ask for here.

@@ -34,6 +34,8 @@ export interface TransactionResult<Steps extends readonly Step[]> {
   readonly results: { readonly [I in keyof Steps]: StepResult<RowOfStep<Steps[I]>> };
   /** True where an earlier send of the same request had committed this. */
   readonly replayed: boolean;
+  /** True where a replay has lost the rows, which were too large to be kept; `changes` are there. */
+  readonly rowsOmitted: boolean;
   /** Undefined where nothing was committed: `validateOnly`. */
   readonly committedAt: Date | undefined;
   /** As `atLeastAsFresh` it makes a later query see this transaction, wherever it is answered. */
@@ -47,7 +49,7 @@ export function toTransactionResult<Steps extends readonly Step[]>(
   response: TransactionResponse,
   stepCount: number,
 ): TransactionResult<Steps> {
-  const { results, replayed, committedAt, writeToken } = response;
+  const { results, replayed, rowsOmitted, committedAt, writeToken } = response;
   if (results.length !== stepCount) {
     throw new MalformedAnswerError(`the answer has ${results.length} results for ${stepCount} steps`);
   }
@@ -55,6 +57,7 @@ export function toTransactionResult<Steps extends readonly Step[]>(
     // As many as there are steps; what is in their rows is what the caller said of each statement.
     results: results.map(toStepResult) as TransactionResult<Steps>["results"],
     replayed,
+    rowsOmitted,
     committedAt: committedAt === undefined ? undefined : timestampDate(committedAt),
     writeToken,
   };

@@ -1,6 +1,7 @@
 import { Isolation } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError } from "@tandem/rpc";
 import type { TransactionOptions } from "./requests.ts";
+import { newRequestId } from "./request-id.ts";
 import { sql } from "./sql.ts";
 import type { Step } from "./steps.ts";
 import { json } from "./values/json.ts";
@@ -23,7 +24,7 @@ describe("a transaction", () => {
       statementTimeoutMs: 1_500,
       transactionTimeoutMs: 3_000,
     };
-    const { results, replayed, committedAt, writeToken } = await owner.db.transaction(
+    const { results, replayed, rowsOmitted, committedAt, writeToken } = await owner.db.transaction(
       [
         sql<{ p1: string; p2: bigint }>`INSERT INTO t VALUES (${"a"}, ${1}) RETURNING p1, p2`,
         { statement: sql`DELETE FROM t`, guard: { min: 1, max: 2n } },
@@ -41,14 +42,15 @@ describe("a transaction", () => {
       },
       { changes: 1n, columns: [], rows: [] },
     ]);
-    expect({ replayed, committedAt, writeToken }).toEqual({
+    expect({ replayed, rowsOmitted, committedAt, writeToken }).toEqual({
       replayed: false,
+      rowsOmitted: false,
       committedAt: new Date("2026-01-02T03:04:05.678Z"),
       writeToken: "token",
     });
     const [request] = owner.transactions;
     expect(request).toMatchObject({
-      requestId: "",
+      requestId: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/),
       attempt: 0,
       serializationKey: "",
       isolation: Isolation.SERIALIZABLE,
@@ -124,6 +126,9 @@ describe("a transaction", () => {
       [[statement], { transactionTimeoutMs: 1.5 }],
       [[statement], { timeoutMs: NaN }],
       [[statement], { isolation: "toString" as never }],
+      [[statement], { requestId: "1" }],
+      [[statement], { requestId: newRequestId(), validateOnly: true }],
+      [[statement], { serializationKey: "" }],
     ];
     for (const [steps, options] of mistakes) {
       const error = await failure(owner.db.transaction(steps, options));

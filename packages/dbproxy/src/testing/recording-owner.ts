@@ -10,7 +10,14 @@ import {
   type TransactionResponseSchema,
   type Value,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { createLogger, HandlerError, type HandlerContext, type Handlers, RpcServer } from "@tandem/rpc";
+import {
+  type ChannelOptions,
+  createLogger,
+  HandlerError,
+  type HandlerContext,
+  type Handlers,
+  RpcServer,
+} from "@tandem/rpc";
 import { createDbProxy, type DbProxy, type DbProxyOptions } from "../create-db-proxy.ts";
 
 type OwnerHandlers = Handlers<typeof DbProxyService>;
@@ -28,7 +35,7 @@ export interface RecordingOwner extends AsyncDisposable {
 export interface RecordingOwnerOptions {
   /** Instead of the answers that give the parameters back. */
   readonly handlers?: Partial<OwnerHandlers>;
-  readonly client?: Omit<DbProxyOptions, "address" | "channel">;
+  readonly client?: Omit<DbProxyOptions, "address" | "channel"> & Pick<ChannelOptions, "limits">;
 }
 
 export async function startRecordingOwner(options: RecordingOwnerOptions = {}): Promise<RecordingOwner> {

@@ -1,0 +1,28 @@
+import { HandlerError, StatusCode, TransportError } from "@tandem/rpc";
+import type { CallError } from "./retry.ts";
+
+/** The error for a caller who is not to conclude that nothing happened, whatever the last send said of itself. */
+export function asUnknown(error: CallError): CallError {
+  if (error instanceof HandlerError) {
+    return error.outcome === "NOT_COMMITTED" ? error.withOutcome("UNKNOWN") : error;
+  }
+  if (error.sent === "maybe") return error;
+  const { code, method, address } = error;
+  const details = "this send didn't leave, and of an earlier one of the same request_id nothing is known";
+  return new TransportError({ code, sent: "maybe", method, address, details, cause: error });
+}
+
+/** The error for a caller whose request was refused for good after it had failed with an outcome unknown. */
+export function asNotCommitted(error: CallError): HandlerError {
+  if (error instanceof HandlerError) {
+    return Object.assign(error.withOutcome("NOT_COMMITTED"), { cause: error });
+  }
+  return new HandlerError({
+    code: StatusCode.ABORTED,
+    reason: "REQUEST_REFUSED",
+    retryable: false,
+    method: error.method,
+    message: "The answer was lost. Nothing of the request was applied, and nothing of it ever will be.",
+    cause: error,
+  });
+}
