@@ -171,6 +171,19 @@ describe("a receipt", () => {
     ]);
   });
 
+  it.each([
+    "SELECT response FROM tandem.receipts",
+    `SELECT 1 WHERE EXISTS (WITH r AS (SELECT * FROM "tandem"."receipts") SELECT * FROM r)`,
+    "UPDATE tandem.write_keys SET uses = 0",
+    "INSERT INTO tandem.receipts SELECT * FROM tandem.receipts",
+  ])("is out of a step's reach: %s", async (sql) => {
+    expect(await failureOf(proxy.transaction([step(sql)]))).toMatchObject({
+      reason: "STATEMENT_NOT_ALLOWED",
+    });
+    const literal = step(`SELECT '"schemaname":"tandem"' AS tandem`);
+    expect(await proxy.transaction([literal])).toMatchObject({ results: [{ changes: 1n }] });
+  });
+
   it("is not left by a transaction that is only checked", async () => {
     const request = { steps: [effect()], ...identified() };
     await proxy.client.transaction({ ...request, validateOnly: true });

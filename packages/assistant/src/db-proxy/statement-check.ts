@@ -24,7 +24,8 @@ const queryStatements: ReadonlySet<string> = new Set(["SelectStmt"]);
 
 /**
  * A check by PostgreSQL's own parser: exactly one SELECT, INSERT, UPDATE, DELETE or MERGE. That keeps a step
- * from ending its own transaction. What it may touch is not judged here yet: the database role is the limit.
+ * from ending its own transaction, and from other callers' receipts. What else it may touch is not judged here
+ * yet: the database role is the limit.
  */
 export async function createStatementCheck(): Promise<StatementCheck> {
   const parser = await createStatementParser();
@@ -46,6 +47,12 @@ function assertAllowed(parsed: Parsed, use: StatementUse): void {
   if ("refused" in parsed) throw refused("SQL_INVALID", parsed.refused);
   if (parsed.statements !== 1) {
     throw refused("SQL_INVALID", `A step is one statement; this text has ${parsed.statements}.`);
+  }
+  if (parsed.usesOwnTables) {
+    throw refused(
+      "STATEMENT_NOT_ALLOWED",
+      "The schema tandem holds receipts, which are nobody's to read or write.",
+    );
   }
   const allowed = use === "step" ? stepStatements : queryStatements;
   if (allowed.has(parsed.kind)) return;

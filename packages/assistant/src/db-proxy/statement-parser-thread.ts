@@ -8,6 +8,8 @@ export type Parsed =
       readonly statements: number;
       /** The node that the first statement's tree begins with: "SelectStmt". */
       readonly kind: string;
+      /** It names a table of the schema `tandem`. */
+      readonly usesOwnTables: boolean;
     }
   | { readonly refused: string };
 
@@ -34,7 +36,9 @@ function answer(sql: string): ParserAnswer {
   try {
     const { stmts = [] } = parseSync(sql) as { readonly stmts?: readonly { readonly stmt?: object }[] };
     const kind = Object.keys(stmts[0]?.stmt ?? {})[0] ?? "";
-    return { parsed: { statements: stmts.length, kind }, spent: isFull() };
+    // Within a literal of the caller's the quotes would stand behind backslashes.
+    const usesOwnTables = JSON.stringify(stmts).includes('"schemaname":"tandem"');
+    return { parsed: { statements: stmts.length, kind, usesOwnTables }, spent: isFull() };
   } catch (error) {
     // Anything but its own verdict, a stack or a memory that is full, has left it in the middle of its work.
     if (!hasSqlDetails(error)) return { parsed: NOT_PARSED, spent: true };
