@@ -23,9 +23,9 @@ const large = `UPDATE t SET (a${",a".repeat(columns)})=(1${",1".repeat(columns)}
 
 describe("the parser of statements", () => {
   it.each([
-    ["SELECT 1", { statements: 1, kind: "SelectStmt" }],
-    ["SELECT 1; DELETE FROM t", { statements: 2, kind: "SelectStmt" }],
-    ["-- nothing", { statements: 0, kind: "" }],
+    ["SELECT 1", { statements: 1, kind: "SelectStmt", usesOwnTables: false }],
+    ["SELECT 1; DELETE FROM t", { statements: 2, kind: "SelectStmt", usesOwnTables: false }],
+    ["-- nothing", { statements: 0, kind: "", usesOwnTables: false }],
     ["SELEC 1", { refused: 'syntax error at or near "SELEC"' }],
   ])("says what a text is: %s", async (sql, parsed) => {
     expect(await parse(sql)).toEqual(parsed);
@@ -35,7 +35,7 @@ describe("the parser of statements", () => {
     const started = performance.now();
     await expect(parse(slow)).rejects.toMatchObject({ reason: "SQL_INVALID", outcome: "NOT_COMMITTED" });
     expect(performance.now() - started).toBeLessThan(2_500);
-    expect(await parse("SELECT 1")).toEqual({ statements: 1, kind: "SelectStmt" });
+    expect(await parse("SELECT 1")).toEqual({ statements: 1, kind: "SelectStmt", usesOwnTables: false });
   });
 
   it("leaves the loop to others, and keeps no memory, where a text is too much for it", async () => {
