@@ -55,7 +55,8 @@ describe("a database", () => {
       SELECT ${9_007_199_254_740_993n}::int8 AS big, ${instant}::timestamptz AS instant,
              ${new Date(1)}::timestamptz AS date, 'infinity'::timestamptz AS never,
              ${[9_007_199_254_740_993n, 2n]}::int8[] AS list, ${[[true], [false]]}::bool[] AS nested,
-             ${['a"b', "c\\d,{}", ""]}::text[] AS texts, ${[null, "null"]}::text[] IS DISTINCT FROM ARRAY[NULL, 'null'] AS wrong, ${'{"a":[1]}'}::jsonb AS json, '0044-03-15 BC'::date AS ides`;
+             ${['a"b', "c\\d,{}", ""]}::text[] AS texts, ${[null, "null"]}::text[] AS nulls,
+             ARRAY['x'::"char"] AS chars, ${'{"a":[1]}'}::jsonb AS json, '0044-03-15 BC'::date AS ides`;
     expect(row).toEqual({
       big: 9_007_199_254_740_993n,
       instant,
@@ -64,7 +65,8 @@ describe("a database", () => {
       list: [9_007_199_254_740_993n, 2n],
       nested: [[true], [false]],
       texts: ['a"b', "c\\d,{}", ""],
-      wrong: false,
+      nulls: [null, "null"],
+      chars: ["x"],
       json: { a: [1] },
       ides: "0044-03-15 BC",
     });

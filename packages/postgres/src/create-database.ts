@@ -1,11 +1,21 @@
-import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
-import type postgres from "postgres";
+import {
+  type Connection,
+  type ConnectionOptions,
+  type Notice,
+  openConnection,
+  type ResultRows,
+  type Statement,
+} from "./connection.ts";
+import { createConnectionPool } from "./connection-pool.ts";
 import { ConnectError } from "./connect-error.ts";
 import { parseDatabaseUrl } from "./database-url.ts";
-import { createDriver, keepDatesAsText, type Notice } from "./driver.ts";
 import { postgresLimits } from "./limits.ts";
 import { placeOf } from "./open-socket.ts";
+import { createQueries, type Queries } from "./queries.ts";
 import { parseServerInfo, type ServerInfo, serverInfoStatement, toConnectError } from "./server-check.ts";
+import { createSql, type RunStatement, type Sql } from "./sql.ts";
+import { refuseControl, runTransaction, type Transaction, type TransactionOptions } from "./transaction.ts";
+import { unlessAborted } from "./unless-aborted.ts";
 
 /** Where to connect, and within which bounds; what is left out is in `postgresLimits`. */
 export interface DatabaseOptions {
@@ -13,10 +23,17 @@ export interface DatabaseOptions {
   /** Seen in pg_stat_activity and in the server's log. */
   readonly applicationName: string;
   readonly poolSize?: number;
+  /** How many statements and transactions wait for a connection; what comes beyond is refused at once. */
+  readonly maxWaiting?: number;
+  readonly waitTimeoutMs?: number;
   readonly connectTimeoutMs?: number;
+  readonly connectionLifetimeMs?: number;
   readonly statementTimeoutMs?: number;
   readonly lockTimeoutMs?: number;
+  readonly transactionTimeoutMs?: number;
   readonly idleInTransactionTimeoutMs?: number;
+  /** How much longer than its own bound PostgreSQL is waited for, before the link is taken for dead. */
+  readonly answerMarginMs?: number;
   /** False behind a pooler that hands each transaction another connection. */
   readonly preparedStatements?: boolean;
   /** The authorities to trust with `sslmode=verify-full`, as PEM; the system's where it isn't given. */
@@ -31,38 +48,22 @@ export interface PingOptions {
 }
 
 /**
- * Rows as objects by column name. int8 is a bigint; dates and times are text, lossless. A NULL within an
- * array is not read as one: `postgres` takes it for the text "NULL".
- */
-export type Rows<T extends object> = readonly T[] & { readonly count: number };
-
-/**
- * Runs one statement outside of a transaction, with what is interpolated as bind values. It offers no
- * transaction, no cancellation and no text without parameters: on `postgres` they are not safe. The bounds
- * on its time are PostgreSQL's; on a link that has gone silent it waits as long as TCP does.
- */
-export type Sql = <T extends object = Readonly<Record<string, unknown>>>(
-  text: TemplateStringsArray,
-  ...values: readonly SqlValue[]
-) => Promise<Rows<T>>;
-
-/** What can be interpolated into `sql`. */
-export type SqlValue = string | number | bigint | boolean | Date | Uint8Array | null | SqlList;
-
-/** A value of an array type, to any depth. */
-export type SqlList = readonly (string | number | bigint | boolean | Date | null | SqlList)[];
-
-/** drizzle's query builder without transactions, for the reason that `Sql` has none. */
-export type Queries = Omit<PostgresJsDatabase, "transaction" | "$client" | "_">;
-
-/**
- * A pool of connections to one database. It connects when it is first used and again after a loss, so that
- * it can be made before the server is up. Its errors are the driver's: `translateDatabaseError` makes
- * HandlerErrors of them. Whoever created it closes it.
+ * A bounded number of connections to one database. It connects when it is first used and again after a loss, so
+ * that it can be made before the server is up. A connection that was lost, or that nobody can be sure of, is
+ * never used again. Whoever created it closes it.
  */
 export interface Database {
   readonly sql: Sql;
   readonly drizzle: Queries;
+  readonly run: RunStatement;
+  /**
+   * Runs a body in a transaction and commits what it did, or nothing: it resolves where PostgreSQL has said
+   * COMMIT, and there alone. What the body throws of its own it throws on. An error behind which the database is
+   * comes as a HandlerError: its outcome is UNKNOWN (COMMIT_OUTCOME_UNKNOWN) where COMMIT was sent and the
+   * answer lost, and NOT_COMMITTED otherwise. It is not run again by itself. A body that uses the database
+   * itself waits for a second connection while it holds one: within it, everything goes through `Transaction`.
+   */
+  transaction<T>(body: (transaction: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /** Asks the server over one of the pool's connections. Fails with a ConnectError that says why. */
   ping(options?: PingOptions): Promise<ServerInfo>;
   /** Refuses what is new, lets running statements finish for so long, and leaves no socket behind. */
@@ -71,83 +72,70 @@ export interface Database {
 
 /** Throws a ConnectError where the URL can't be used; nothing else is tried yet. */
 export function createDatabase(options: DatabaseOptions): Database {
-  const address = parseDatabaseUrl(options.url);
   const limits = { ...postgresLimits, ...options };
-  const driver = createDriver({
-    address,
-    applicationName: options.applicationName,
-    connectTimeoutMs: limits.connectTimeoutMs,
-    poolSize: limits.poolSize,
-    preparedStatements: options.preparedStatements ?? true,
-    connectionLifetimeMs: limits.connectionLifetimeMs,
-    ...(options.certificateAuthority === undefined
-      ? {}
-      : { certificateAuthority: options.certificateAuthority }),
+  const connectionOptions = toConnectionOptions(limits);
+  const { address } = connectionOptions;
+  const pool = createConnectionPool({
+    maxWaiting: limits.poolSize * limits.waitingPerConnection,
+    ...limits,
+    open: (signal) => openConnection({ ...connectionOptions, signal }),
+  });
+  const bound = { answerTimeoutMs: limits.statementTimeoutMs + limits.answerMarginMs };
+  const runPlain = async (connection: Connection, statement: Statement): Promise<ResultRows> => {
+    const rows = await connection.run(statement, bound);
+    try {
+      return refuseControl(rows);
+    } catch (error) {
+      // Nobody else is to have what it left on the connection.
+      connection.destroy();
+      throw error;
+    }
+  };
+  const run: RunStatement = (statement) => pool.use((connection) => runPlain(connection, statement));
+  return {
+    sql: createSql(run),
+    drizzle: createQueries(run),
+    run,
+    transaction: (body, { timeoutMs = limits.transactionTimeoutMs, ...rest } = {}) =>
+      runTransaction(pool, body, { ...rest, bounds: { ...limits, timeoutMs } }),
+    ping: async ({ timeoutMs = postgresLimits.pingTimeoutMs, signal } = {}) => {
+      const timeUp = AbortSignal.timeout(timeoutMs);
+      const patience = signal === undefined ? timeUp : AbortSignal.any([timeUp, signal]);
+      try {
+        const asked = pool.use((on) => runPlain(on, { text: serverInfoStatement }), patience);
+        const [row] = await unlessAborted(asked, patience);
+        return parseServerInfo(row);
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!timeUp.aborted) throw toConnectError(error, address);
+        const message = `PostgreSQL at ${placeOf(address)} did not answer within ${timeoutMs} ms.`;
+        throw new ConnectError({ failure: "TIMED_OUT", message, cause: error });
+      }
+    },
+    close: ({ timeoutMs = postgresLimits.closeTimeoutMs } = {}) => pool.close(timeoutMs),
+  };
+}
+
+type SessionLimits = Required<
+  Pick<DatabaseOptions, "connectTimeoutMs" | "statementTimeoutMs" | "lockTimeoutMs" | "transactionTimeoutMs">
+>;
+
+function toConnectionOptions(limits: DatabaseOptions & SessionLimits): ConnectionOptions {
+  return {
+    preparedStatements: true,
+    onNotice: () => undefined,
+    ...limits,
+    address: parseDatabaseUrl(limits.url),
     parameters: {
       // Temporary tables last: nothing of a session's own stands before the schema's tables.
       search_path: "public, pg_temp",
       statement_timeout: String(limits.statementTimeoutMs),
       lock_timeout: String(limits.lockTimeoutMs),
       idle_in_transaction_session_timeout: String(
-        options.idleInTransactionTimeoutMs ?? limits.transactionTimeoutMs,
+        limits.idleInTransactionTimeoutMs ?? limits.transactionTimeoutMs,
       ),
+      // A backend whose client is gone ends its statement.
+      client_connection_check_interval: "1s",
     },
-    maxConnects: Number.POSITIVE_INFINITY,
-    onNotice: options.onNotice ?? (() => undefined),
-  });
-  const queries = drizzle(driver.client);
-  keepDatesAsText(driver.client.options);
-  return {
-    sql: toSql(driver.client),
-    drizzle: queries,
-    ping: async ({ timeoutMs = postgresLimits.pingTimeoutMs, signal } = {}) => {
-      const bound = AbortSignal.timeout(timeoutMs);
-      const asked = driver.client.unsafe<Record<string, unknown>[]>(serverInfoStatement);
-      try {
-        const [row] = await abortable(asked, signal === undefined ? bound : AbortSignal.any([bound, signal]));
-        return parseServerInfo(row);
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!bound.aborted) throw toConnectError(error, address);
-        const message = `PostgreSQL at ${placeOf(address)} did not answer within ${timeoutMs} ms.`;
-        throw new ConnectError({ failure: "TIMED_OUT", message, cause: error });
-      }
-    },
-    close: ({ timeoutMs = postgresLimits.closeTimeoutMs } = {}) => driver.close(timeoutMs),
   };
-}
-
-function toSql(client: postgres.Sql<{ int8: bigint }>): Sql {
-  return async <T extends object>(
-    text: TemplateStringsArray,
-    ...values: readonly SqlValue[]
-  ): Promise<Rows<T>> => {
-    const parameters = values.map((value) => (isList(value) ? toArrayText(value) : value));
-    const rows = await client<T[]>(text, ...parameters);
-    return rows;
-  };
-}
-
-// `postgres` takes the type of a list's first element for the type of the list, so it is given the text that
-// PostgreSQL reads: https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
-function toArrayText(list: SqlList): string {
-  const elements = list.map((element) => {
-    if (isList(element)) return toArrayText(element);
-    const text = element instanceof Date ? element.toISOString() : String(element);
-    return element === null ? "NULL" : `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
-  });
-  return `{${elements.join(",")}}`;
-}
-
-function isList(value: SqlValue): value is SqlList {
-  return Array.isArray(value);
-}
-
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-    if (signal.aborted) abort();
-  });
 }

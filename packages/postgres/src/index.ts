@@ -6,23 +6,14 @@ export {
 } from "./bootstrap.ts";
 export { BootstrapError } from "./bootstrap-error.ts";
 export { ConnectError, type ConnectFailure } from "./connect-error.ts";
-export {
-  createDatabase,
-  type Database,
-  type DatabaseOptions,
-  type PingOptions,
-  type Queries,
-  type Rows,
-  type Sql,
-  type SqlList,
-  type SqlValue,
-} from "./create-database.ts";
+export type { Notice, ResultRows, Statement } from "./connection.ts";
+export { createDatabase, type Database, type DatabaseOptions, type PingOptions } from "./create-database.ts";
 export { postgresLimits } from "./limits.ts";
 export { parseDatabaseUrl, withDatabase } from "./database-url.ts";
-export type { Notice } from "./driver.ts";
 export { openDatabase, type OpenDatabase, type OpenDatabaseOptions } from "./open-database.ts";
 export { migrate, type MigrateOptions, type MigrateResult, type MigrationProgress } from "./migrate.ts";
 export { MigrationError, type MigrationFailure } from "./migration-error.ts";
+export { applyOnce, createStoreReceipts } from "./receipts/apply-once.ts";
 export { exactlyOnce, type IdentifiedWrite, SettledError } from "./receipts/exactly-once.ts";
 export { keepReceipts } from "./receipts/keep-receipts.ts";
 export { receiptsMigrationsFolder } from "./receipts/migrations-folder.ts";
@@ -42,7 +33,9 @@ export {
   parseRequestIdentity,
   type RequestIdentity,
 } from "./receipts/request-identity.ts";
+export type { Queries } from "./queries.ts";
 export type { ServerInfo } from "./server-check.ts";
+export type { Rows, RunStatement, Sql, SqlList, SqlValue } from "./sql.ts";
 export {
   assistantDatabase,
   type DatabasePlan,
@@ -50,4 +43,5 @@ export {
   gatewayDatabase,
   rolesOf,
 } from "./tandem-databases.ts";
+export type { Transaction, TransactionOptions } from "./transaction.ts";
 export { translateDatabaseError, type TranslateOptions } from "./translate-database-error.ts";

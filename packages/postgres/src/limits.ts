@@ -4,6 +4,9 @@ export const postgresLimits = {
   minServerVersion: 17,
 
   poolSize: 10,
+  /** How many wait for a connection, as a multiple of the pool's size, and for how long. */
+  waitingPerConnection: 4,
+  waitTimeoutMs: 5_000,
   connectTimeoutMs: 5_000,
   pingTimeoutMs: 2_000,
   /** How much longer than its own timeout a statement's answer is waited for, and how long without one. */
@@ -13,6 +16,8 @@ export const postgresLimits = {
   startTimeoutMs: 60_000,
   startIntervalMs: 250,
   closeTimeoutMs: 5_000,
+  /** How long one connection's leave-taking may last. */
+  goodbyeTimeoutMs: 500,
   stopTimeoutMs: 2_000,
   /** Connections are replaced after this long, so that a server behind a name can move. */
   connectionLifetimeMs: 30 * 60_000,

@@ -1,8 +1,8 @@
 import type { Logger } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
 import { ConnectError } from "./connect-error.ts";
+import type { Notice } from "./connection.ts";
 import { createDatabase, type Database, type DatabaseOptions } from "./create-database.ts";
-import type { Notice } from "./driver.ts";
 import { postgresLimits } from "./limits.ts";
 import { MigrationError } from "./migration-error.ts";
 import { migrate, type MigrationProgress } from "./migrate.ts";

@@ -130,7 +130,8 @@ function codeOf(error: unknown): string {
   return typeof code === "string" ? code : error.message;
 }
 
-function timedOut(place: string, timeoutMs: number): ConnectError {
+/** The error of whoever waited so long for an answer from there. */
+export function timedOut(place: string, timeoutMs: number): ConnectError {
   return new ConnectError({
     failure: "TIMED_OUT",
     message: `${place} did not answer within ${timeoutMs} ms.`,

@@ -1,5 +1,5 @@
+import { openConnection } from "./connection.ts";
 import { parseDatabaseUrl } from "./database-url.ts";
-import { createDriver, type Driver } from "./driver.ts";
 import { postgresLimits } from "./limits.ts";
 import { parseServerInfo, serverInfoStatement, toConnectError } from "./server-check.ts";
 
@@ -40,53 +40,34 @@ export async function withSession<T>(
   options: SessionOptions,
   body: (session: Session) => Promise<T>,
 ): Promise<T> {
-  options.signal?.throwIfAborted();
-  const address = parseDatabaseUrl(options.url);
-  const driver = createDriver({
+  const { url, applicationName, parameters, signal } = options;
+  signal?.throwIfAborted();
+  const address = parseDatabaseUrl(url);
+  const opening = openConnection({
     address,
-    applicationName: options.applicationName,
+    applicationName,
     connectTimeoutMs: postgresLimits.connectTimeoutMs,
-    poolSize: 1,
     preparedStatements: false,
-    connectionLifetimeMs: undefined,
-    parameters: { search_path: "public, pg_temp", ...options.parameters },
-    // Otherwise `postgres` would go on behind the scenes, outside the transaction and without the lock.
-    maxConnects: 1,
+    parameters: { search_path: "public, pg_temp", ...parameters },
     onNotice: () => undefined,
+    ...(signal === undefined ? {} : { signal }),
   });
-  const abort = (): void => void driver.close(0);
-  options.signal?.addEventListener("abort", abort, { once: true });
+  const toFailure = (error: unknown): never => {
+    signal?.throwIfAborted();
+    throw toConnectError(error, address);
+  };
+  const connection = await opening.catch(toFailure);
   const session: Session = {
-    run: async (
-      statement,
-      values = [],
-      { answerTimeoutMs } = { answerTimeoutMs: postgresLimits.answerTimeoutMs },
-    ) => {
-      // Ending the connection ends the statement that waits for it, with an error that says so.
-      const silence = setTimeout(abort, answerTimeoutMs);
-      return run(driver, statement, values).finally(() => clearTimeout(silence));
+    run: async (text, values = [], bound = { answerTimeoutMs: postgresLimits.answerTimeoutMs }) => {
+      const rows = await connection.run({ text, values }, bound);
+      return { rows, command: rows.command };
     },
   };
   try {
-    const { rows } = await session.run(serverInfoStatement).catch((error: unknown) => {
-      options.signal?.throwIfAborted();
-      throw toConnectError(error, address);
-    });
+    const { rows } = await session.run(serverInfoStatement).catch(toFailure);
     parseServerInfo(rows[0]);
     return await body(session);
   } finally {
-    options.signal?.removeEventListener("abort", abort);
-    await driver.close(0);
+    await connection.close();
   }
-}
-
-async function run(
-  { client }: Driver,
-  statement: string,
-  values: readonly (string | number)[],
-): Promise<StatementResult> {
-  // `simple: false` is in no type and in the sources of `postgres`; without it a text may hold several statements.
-  const oneStatement: { prepare: boolean; simple: boolean } = { prepare: false, simple: false };
-  const result = await client.unsafe<Record<string, unknown>[]>(statement, [...values], oneStatement);
-  return { rows: result, command: result.command };
 }

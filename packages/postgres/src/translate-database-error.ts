@@ -8,8 +8,6 @@ import { isMessageSpoken, isStartupCode, reasonOfSqlstate, sentenceByReason } fr
 export interface TranslateOptions {
   /** The 0-based step that failed. */
   readonly step?: number;
-  /** Who wanted the cancellation behind a 57014; PostgreSQL doesn't say. A timeout where it isn't said. */
-  readonly cancelledBy?: "caller" | "timeout";
   /**
    * `commit`: the error came out of COMMIT, or of a statement outside a transaction, which commits by
    * itself. A connection that is lost there leaves the outcome unknown. `transaction` where it isn't said.
@@ -49,7 +47,6 @@ function reasonOf(found: ServerError | ConnectionFailure, options: TranslateOpti
   }
   const reason = reasonOfSqlstate(found.sqlstate);
   if (inCommit && endsSession(found, reason)) return "COMMIT_OUTCOME_UNKNOWN";
-  if (found.sqlstate === "57014" && options.cancelledBy === "caller") return "CANCELLED_BY_CALLER";
   return reason;
 }
 

@@ -1,38 +1,26 @@
 import { createLogger, HandlerError } from "@tandem/rpc";
-import { createTestDatabase, expectNoOpenTransactions, runSql, type TestDatabase } from "@tandem/testkit";
+import { expectNoOpenTransactions, runSql, type TestDatabase } from "@tandem/testkit";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { bootstrapDatabase } from "../bootstrap.ts";
 import { createDatabase } from "../create-database.ts";
-import { migrate } from "../migrate.ts";
+import {
+  createReceiptsDatabase,
+  createReceiptsRoles,
+  type ReceiptsRoles,
+} from "../testing/receipts-database.ts";
 import { openTestConnection, type TestConnection } from "../testing/test-connections.ts";
 import { keepReceipts } from "./keep-receipts.ts";
-import { receiptsMigrationsFolder } from "./migrations-folder.ts";
 import { insertRefused, receiptObstacle, type TextStatement } from "./receipt.ts";
 import { createReceipts } from "./receipts.ts";
 
 const HOUR_MS = 60 * 60_000;
-const owner = { name: "receipts_test_owner", password: "owner" };
-const app = { name: "receipts_test_app", password: "app" };
-
 let database: TestDatabase;
 let opened: TestConnection[];
+let roles: ReceiptsRoles;
 beforeAll(async () => {
-  const anchor = await createTestDatabase();
-  for (const { name, password } of [owner, app]) {
-    await runSql(anchor.url, `CREATE ROLE ${name} LOGIN PASSWORD '${password}'`);
-  }
-  await anchor.drop();
+  roles = await createReceiptsRoles("receipts_test");
 });
 beforeEach(async () => {
-  database = await createTestDatabase();
-  const plan = { name: database.name, roles: { owner: owner.name, app: app.name } };
-  await bootstrapDatabase({ adminUrl: database.adminUrl, database: plan });
-  await migrate({ url: database.urlFor(owner), folders: [receiptsMigrationsFolder()] });
-  await runSql(
-    database.urlFor(owner),
-    `GRANT SELECT, INSERT ON tandem.receipts TO ${app.name};
-     GRANT EXECUTE ON FUNCTION tandem.keep_receipts(interval) TO ${app.name}`,
-  );
+  database = await createReceiptsDatabase(roles);
   opened = [];
 });
 afterEach(async () => {
@@ -41,17 +29,19 @@ afterEach(async () => {
   await database.drop();
 });
 afterAll(async () => {
-  await runSql(database.adminUrl, `DROP ROLE ${owner.name}, ${app.name}`);
+  await runSql(database.adminUrl, `DROP ROLE ${roles.owner.name}, ${roles.app.name}`);
 });
 
 async function connect(): Promise<TestConnection> {
-  const connection = await openTestConnection("postgres", database.urlFor(app));
+  const connection = await openTestConnection("postgres", database.urlFor(roles.app));
   opened.push(connection);
   return connection;
 }
 
 const keep = async (retention = "24 hours"): Promise<unknown> =>
-  (await runSql(database.urlFor(app), `SELECT tandem.keep_receipts('${retention}') AS due`))[0]?.["due"];
+  (await runSql(database.urlFor(roles.app), `SELECT tandem.keep_receipts('${retention}') AS due`))[0]?.[
+    "due"
+  ];
 const partitions = async (): Promise<string[]> => {
   const rows = await runSql(
     database.url,
@@ -103,7 +93,7 @@ describe("the room for receipts", () => {
     // What is due ahead is made by its owner's hand, as if a day had passed.
     const ahead = (await partitions()).at(-1) ?? "";
     await writer.run("COMMIT");
-    await runSql(database.urlFor(owner), `DROP TABLE ${ahead}`);
+    await runSql(database.urlFor(roles.owner), `DROP TABLE ${ahead}`);
     await writer.run("BEGIN");
     expect(await refuse(idAt(Date.now(), "000000000002"), writer)).toEqual([]);
     expect(await keep("1 hour")).toBe(0);
@@ -125,7 +115,7 @@ describe("the room for receipts", () => {
   });
 
   test("is kept by the service, which goes on after a failure", async () => {
-    const store = createDatabase({ url: database.urlFor(app), applicationName: "test" });
+    const store = createDatabase({ url: database.urlFor(roles.app), applicationName: "test" });
     const lines: string[] = [];
     const logger = createLogger({
       service: "test",
@@ -136,12 +126,12 @@ describe("the room for receipts", () => {
     const [newest = ""] = (await partitions()).toReversed();
     const may = (verb: string): Promise<unknown> =>
       runSql(
-        database.urlFor(owner),
-        `${verb} EXECUTE ON FUNCTION tandem.keep_receipts(interval) ${verb === "GRANT" ? "TO" : "FROM"} ${app.name}`,
+        database.urlFor(roles.owner),
+        `${verb} EXECUTE ON FUNCTION tandem.keep_receipts(interval) ${verb === "GRANT" ? "TO" : "FROM"} ${roles.app.name}`,
       );
     await may("REVOKE");
     await expect.poll(() => lines.join("")).toContain("the receipts could not be kept in order");
-    await runSql(database.urlFor(owner), `DROP TABLE ${newest}`);
+    await runSql(database.urlFor(roles.owner), `DROP TABLE ${newest}`);
     await may("GRANT");
     await expect.poll(partitions).toContain(newest);
     await keeping[Symbol.asyncDispose]();

@@ -1,6 +1,6 @@
 import { Client } from "pg";
 import { parseDatabaseUrl } from "../database-url.ts";
-import { createDriver } from "../driver.ts";
+import { openConnection } from "../connection.ts";
 
 /** One connection of either driver, for tests that must hold for both. */
 export interface TestConnection {
@@ -18,25 +18,23 @@ export async function openTestConnection(
   return driver === "postgres" ? openPostgres(url) : openPg(url);
 }
 
-function openPostgres(url: string): TestConnection {
-  const driver = createDriver({
-    address: parseDatabaseUrl(url),
-    applicationName: "test",
-    connectTimeoutMs: 5_000,
-    poolSize: 1,
-    preparedStatements: true,
-    connectionLifetimeMs: undefined,
-    parameters: {},
-    maxConnects: 1,
-    onNotice: () => undefined,
-  });
-  return {
-    run: async (statement, values = []) => {
-      const rows = await driver.client.unsafe<Record<string, unknown>[]>(statement, [...values] as string[]);
-      return rows;
-    },
-    close: () => driver.close(0),
-  };
+async function openPostgres(url: string): Promise<TestConnection> {
+  try {
+    const connection = await openConnection({
+      address: parseDatabaseUrl(url),
+      applicationName: "test",
+      connectTimeoutMs: 5_000,
+      preparedStatements: true,
+      parameters: {},
+      onNotice: () => undefined,
+    });
+    return {
+      run: (text, values = []) => connection.run({ text, values }),
+      close: () => connection.close(),
+    };
+  } catch (error) {
+    return { run: () => Promise.reject(error), close: () => Promise.resolve() };
+  }
 }
 
 async function openPg(url: string): Promise<TestConnection> {
