@@ -100,6 +100,25 @@ describe("a call", () => {
     expect(signal?.aborted).toBe(false);
   });
 
+  it("goes on, however many others on the same connection are given up", async () => {
+    const release = Promise.withResolvers<void>();
+    await using echo = await startEcho({
+      handlers: {
+        one: async (request, { signal }) => {
+          await (toText(request) === "stays" ? release.promise : once(signal, "abort"));
+          return request;
+        },
+      },
+    });
+    const staying = echo.client.one(text("stays"));
+    for (let batch = 0; batch < 15; batch += 1) {
+      const leaving = Array.from({ length: 100 }, () => echo.client.one(text("leaves"), { timeoutMs: 50 }));
+      await Promise.allSettled(leaving);
+    }
+    release.resolve();
+    expect(toText(await staying)).toBe("stays");
+  });
+
   it("hands a handler's deadline, cancellation and call id on to the calls it makes", async () => {
     const inner = Promise.withResolvers<HandlerContext>();
     await using back = await startEcho({

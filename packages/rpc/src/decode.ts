@@ -23,7 +23,7 @@ export function decodeMessage<D extends DescMessage>(schema: D, received: Uint8A
   return fromBinary(schema, toPlain(received));
 }
 
-/** The same, of a message that may be large. */
+/** The same, of a message that may be large, and without what this version doesn't know. */
 export function* decoding<D extends DescMessage>(
   schema: D,
   received: Uint8Array,
@@ -42,9 +42,8 @@ function* merging(target: ReflectMessage, bytes: Uint8Array, depth: number): Int
   const reader = new BinaryReader(bytes);
   let merged = 0;
   const merge = (end: number): void => {
-    const recursionLimit = MAX_DEPTH - depth + 1;
-    if (end > merged)
-      mergeFromBinary(target.desc, target.message, bytes.subarray(merged, end), { recursionLimit });
+    const options = { recursionLimit: MAX_DEPTH - depth + 1, readUnknownFields: false };
+    mergeFromBinary(target.desc, target.message, bytes.subarray(merged, end), options);
     merged = end;
   };
   while (reader.pos < reader.len) {

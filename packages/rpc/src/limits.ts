@@ -11,6 +11,8 @@ export interface RpcLimits {
   readonly defaultTimeoutMs: number;
   /** Calls at a time on one connection; what is beyond waits at the client. */
   readonly maxConcurrentStreams: number;
+  /** Calls that may be given up on one connection in a second; beyond that the server ends the connection. */
+  readonly maxResetsPerSecond: number;
   /** After this a connection is replaced, so that new replicas are found. */
   readonly maxConnectionAgeMs: number;
   /** How long calls on a connection that is being replaced may still run. */
@@ -32,6 +34,7 @@ export const defaultRpcLimits: RpcLimits = {
   maxResponseBytes: 4 * MIB,
   defaultTimeoutMs: 10_000,
   maxConcurrentStreams: 1_000,
+  maxResetsPerSecond: 10_000,
   maxConnectionAgeMs: 5 * 60_000,
   maxConnectionAgeGraceMs: 30_000,
   keepaliveTimeMs: 20_000,

@@ -64,6 +64,7 @@ export class RpcServer {
       "grpc.keepalive_time_ms": this.#limits.keepaliveTimeMs,
       "grpc.keepalive_timeout_ms": this.#limits.keepaliveTimeoutMs,
     });
+    allowResets(this.#grpc, this.#limits.maxResetsPerSecond);
     this.health = createHealth();
     this.addService(this.health.service, this.health.handlers);
   }
@@ -211,6 +212,14 @@ export class ListenError extends Error {
 type AnyHandler = (request: unknown, context: HandlerContext) => unknown;
 type Requests = AsyncIterable<MessageShape<DescMessage>>;
 type Response = MessageInitShape<DescMessage>;
+
+// Node ends a connection on which 1,000 calls, and then 33 in a second, are given up, and with it every other call on
+// it: a few deadlines that pass under load would do. grpc-js has no option for what it hands to Node.
+// https://github.com/grpc/grpc-node/issues/2872
+function allowResets(grpc: Server, perSecond: number): void {
+  const { commonServerOptions } = grpc as unknown as { readonly commonServerOptions: object };
+  Object.assign(commonServerOptions, { streamResetBurst: perSecond, streamResetRate: perSecond });
+}
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
