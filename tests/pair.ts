@@ -69,7 +69,8 @@ function environmentOf(database: TestDatabase, { roles }: DatabasePlan): Environ
   };
 }
 
-function toService(name: string, process: SpawnedProcess): Service {
+/** What a test does with a service that was spawned. */
+export function toService(name: string, process: SpawnedProcess): Service {
   const address = async (): Promise<string> => {
     const line = await process.waitForLine('"msg":"listening"');
     return (JSON.parse(line) as { address: string }).address;

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { createDbProxy, type DbProxy, sql } from "@tandem/dbproxy";
 import { HandlerError, TransportError } from "@tandem/rpc";
-import { expectNoOpenTransactions, runSql } from "@tandem/testkit";
+import { expectNoOpenTransactions } from "@tandem/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createPair, type Pair, type Service } from "../pair.ts";
 import { readChaosConfig } from "./config.ts";
 import { createRandom } from "./random.ts";
+import { type End, expectTruth, terminateBackends } from "./terminations.ts";
 
 const { seed, terminations } = readChaosConfig();
 const CALLERS = 8;
@@ -27,12 +27,9 @@ afterAll(async () => {
   await pair[Symbol.asyncDispose]();
 });
 
-type End = "committed" | "not committed" | "unknown";
-
 it(
   `keeps every transaction whole while ${terminations} of its backends are terminated (TANDEM_CHAOS_SEED=${seed})`,
   async () => {
-    const random = createRandom(seed);
     const ends = new Map<string, End>();
     const state = { running: true, longestMs: 0 };
     const caller = async (): Promise<void> => {
@@ -44,11 +41,12 @@ it(
       }
     };
     const callers = Array.from({ length: CALLERS }, caller);
-    let terminated = 0;
-    while (terminated < terminations) {
-      await delay(random() * 20);
-      terminated += await terminateOne(random);
-    }
+    await terminateBackends({
+      url: pair.assistant.url,
+      whose: "usename = 'assistant_dbproxy'",
+      count: terminations,
+      random: createRandom(seed),
+    });
     state.running = false;
     await Promise.all(callers);
 
@@ -60,28 +58,13 @@ it(
 
     // No call waited longer than its deadline, and each told the truth.
     expect(state.longestMs).toBeLessThan(CALL_TIMEOUT_MS + 1_000);
-    const whole = await idsIn("SELECT c.id FROM contacts c JOIN contact_channels h ON h.contact_id = c.id");
-    const any = await idsIn("SELECT id FROM contacts UNION SELECT contact_id FROM contact_channels");
-    const of = (wanted: End): string[] => [...ends].filter(([, end]) => end === wanted).map(([id]) => id);
-    expect(
-      [...any].filter((id) => !whole.has(id)),
-      "half of a transaction",
-    ).toEqual([]);
-    expect(
-      of("committed").filter((id) => !whole.has(id)),
-      "acknowledged and lost",
-    ).toEqual([]);
-    expect(
-      of("not committed").filter((id) => any.has(id)),
-      "denied and there",
-    ).toEqual([]);
-    expect(of("not committed").length + of("unknown").length, "calls that were hit").toBeGreaterThan(0);
-    const counts = (["committed", "not committed", "unknown"] as const).map(
-      (end) => `${of(end).length} ${end}`,
-    );
-    process.stderr.write(
-      `chaos: ${terminated} backends terminated under ${ends.size} calls: ${counts.join(", ")}\n`,
-    );
+    const truth = await expectTruth({
+      url: pair.assistant.url,
+      ends,
+      whole: "SELECT c.id FROM contacts c JOIN contact_channels h ON h.contact_id = c.id",
+      any: "SELECT id FROM contacts UNION SELECT contact_id FROM contact_channels",
+    });
+    process.stderr.write(`chaos: ${terminations} backends terminated under ${truth}\n`);
   },
   60_000 + terminations * 200,
 );
@@ -98,24 +81,8 @@ async function write(id: string): Promise<End> {
     ]);
     return "committed";
   } catch (error) {
-    if (error instanceof HandlerError) return error.outcome === "NOT_COMMITTED" ? "not committed" : "unknown";
-    if (error instanceof TransportError) return error.sent === "no" ? "not committed" : "unknown";
+    if (error instanceof HandlerError) return error.outcome === "NOT_COMMITTED" ? "denied" : "unknown";
+    if (error instanceof TransportError) return error.sent === "no" ? "denied" : "unknown";
     throw error;
   }
-}
-
-async function terminateOne(random: () => number): Promise<number> {
-  const backends = await runSql(
-    pair.assistant.url,
-    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = 'assistant_dbproxy'",
-  );
-  const chosen = backends[Math.floor(random() * backends.length)];
-  if (chosen === undefined) return 0;
-  await runSql(pair.assistant.url, `SELECT pg_terminate_backend(${Number(chosen["pid"])})`);
-  return 1;
-}
-
-async function idsIn(query: string): Promise<ReadonlySet<string>> {
-  const rows = await runSql(pair.assistant.url, query);
-  return new Set(rows.map((row) => String(Object.values(row)[0])));
 }

@@ -1,3 +1,4 @@
+export { type CrashableServer, startCrashableServer } from "./crashable-server.ts";
 export { expectNoBackends, expectNoOpenTransactions } from "./database-leaks.ts";
 export { type LeakTracker, trackLeaks } from "./leak-tracker.ts";
 export { createProcesses, type Processes, type SpawnedProcess, type SpawnOptions } from "./processes.ts";
