@@ -15,6 +15,8 @@ export interface ChaosConfig {
   readonly cancellations: number;
   /** How long more calls come than can be carried. */
   readonly overloadMs: number;
+  /** How often each of two instances is restarted. */
+  readonly restarts: number;
 }
 
 /** The short form, which is part of `npm test`, where nothing is set. */
@@ -32,9 +34,10 @@ export function readChaosConfig(environment = process.env): ChaosConfig {
     kills: settings.integer("TANDEM_CHAOS_KILLS", { byDefault: 1, min: 0, max: 1_000 }),
     cancellations: settings.integer("TANDEM_CHAOS_CANCELLATIONS", { byDefault: 500, min: 1, max: 1_000_000 }),
     overloadMs: settings.integer("TANDEM_CHAOS_OVERLOAD_MS", {
-      byDefault: 4_000,
+      byDefault: 3_000,
       min: 1_000,
       max: 3_600_000,
     }),
+    restarts: settings.integer("TANDEM_CHAOS_RESTARTS", { byDefault: 1, min: 1, max: 10_000 }),
   };
 }

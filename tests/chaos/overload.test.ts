@@ -10,7 +10,7 @@ import {
   StatusCode,
 } from "@tandem/rpc";
 import { expectNoOpenTransactions } from "@tandem/testkit";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { createPair, type Pair, type Service } from "../pair.ts";
 import { readChaosConfig } from "./config.ts";
 import { createRandom } from "./random.ts";
@@ -22,20 +22,22 @@ const CALIBRATION_MS = 2_000;
 const OVERLOAD = 1.5;
 /** How long its callers wait: longer than whoever is last in a full queue has to. */
 const TIMEOUTS_MS = [1_000];
-const MAX_GROWTH_BYTES = 96 * 1024 * 1024;
+const MAX_GROWTH_BYTES = 64 * 1024 * 1024;
 
 let pair: Pair;
 let assistant: Service;
 let channel: Channel;
 let client: Client<typeof DbProxy>;
-beforeEach(async () => {
+let peak: number;
+beforeAll(async () => {
   pair = await createPair();
   assistant = await pair.startAssistant();
   await assistant.serving();
   channel = createChannel({ address: await assistant.address() });
   client = createClient(DbProxy, channel);
+  peak = await calibrate();
 });
-afterEach(async () => {
+afterAll(async () => {
   channel.close();
   await pair[Symbol.asyncDispose]();
 });
@@ -47,11 +49,10 @@ const STATEMENT = "SELECT pg_sleep(0.1)";
 it.each(TIMEOUTS_MS)(
   `carries on at its peak, refuses at once and grows no further under ${OVERLOAD} × what it carries, within %i ms (TANDEM_CHAOS_SEED=${seed})`,
   async (timeoutMs) => {
-    const peak = await calibrate();
     const memory = watchMemory(assistant.process.pid);
     const found = await overload(peak * OVERLOAD, timeoutMs);
     const grownBytes = memory.end();
-    report(peak, found, grownBytes);
+    report(found, grownBytes);
     expect(found.goodput / peak).toBeGreaterThan(0.8);
     expect(found.refusals.length).toBeGreaterThan(0);
     expect(median(found.refusals)).toBeLessThan(20);
@@ -146,7 +147,7 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-function report(peak: number, { goodput, answers, refusals, late }: Found, grownBytes: number): void {
+function report({ goodput, answers, refusals, late }: Found, grownBytes: number): void {
   const ms = (values: readonly number[]): string => `${median(values).toFixed(1)} ms`;
   process.stderr.write(
     `chaos: peak ${peak.toFixed(0)}/s; under ${OVERLOAD} × that ${goodput.toFixed(0)}/s in ${ms(answers)}, ` +

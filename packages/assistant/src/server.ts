@@ -28,14 +28,16 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   const address = await server.listen(config.listen);
   logger.info({ address, instance: instance.id }, "listening");
 
-  const store = await openStore(start);
+  await using below = new AsyncDisposableStack();
+  const store = below.use(await openStore(start));
   // A standby takes no writes, and so has no receipts to keep.
-  const receipts = store.standby ? undefined : await keepReceipts({ database: store.database, logger });
+  if (!store.standby) {
+    below.use(await keepReceipts({ database: store.database, logger, signal: start.signal }));
+  }
   instance = { ...instance, schemaVersion: store.schemaVersion, standby: store.standby };
   // What was put on last is disposed of first: the calls, then what they use.
   const running = new AsyncDisposableStack();
-  running.use(store);
-  running.use(receipts);
+  running.use(below.move());
   running.use(parts.move());
   server.health.setAll(true);
   logger.info({ address, schemaVersion: store.schemaVersion }, "serving");

@@ -6,12 +6,13 @@ import { translateDatabaseError } from "../translate-database-error.ts";
 
 /**
  * Keeps room for new receipts, and drops those that are older than the retention, until it is disposed of. The
- * first time is over when this resolves, and its failure is this function's; later ones are logged and tried
- * again: there is always room for a day.
+ * first time is over when this resolves: a failure that may pass is met with patience, any other is this function's.
+ * Later ones are logged and tried again: there is always room for a day.
  */
 export async function keepReceipts(options: {
   readonly database: Pick<Database, "sql">;
   readonly logger: Logger;
+  readonly signal: AbortSignal;
   readonly intervalMs?: number;
   /** How soon it is tried again after a failure. */
   readonly retryMs?: number;
@@ -26,7 +27,7 @@ export async function keepReceipts(options: {
     if (row !== undefined && row.due > 0)
       logger.info(row, "old receipts are in use: they are dropped the next time");
   };
-  await once();
+  await whilePassing(once, options.signal);
   const stopped = new AbortController();
   const keeping = (async (): Promise<void> => {
     let restMs = intervalMs;
@@ -46,4 +47,17 @@ export async function keepReceipts(options: {
       await keeping;
     },
   };
+}
+
+async function whilePassing(work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  const until = Date.now() + postgresLimits.startTimeoutMs;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!translateDatabaseError(error).retryable || Date.now() >= until) throw error;
+    }
+    await delay(postgresLimits.startIntervalMs, undefined, { signal });
+  }
 }

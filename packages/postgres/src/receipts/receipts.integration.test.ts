@@ -122,7 +122,13 @@ describe("the room for receipts", () => {
       level: "info",
       destination: { write: (line) => void lines.push(line) },
     });
-    const keeping = await keepReceipts({ database: store, logger, intervalMs: 20, retryMs: 20 });
+    const keeping = await keepReceipts({
+      database: store,
+      logger,
+      intervalMs: 20,
+      retryMs: 20,
+      signal: new AbortController().signal,
+    });
     const [newest = ""] = (await partitions()).toReversed();
     const may = (verb: string): Promise<unknown> =>
       runSql(
