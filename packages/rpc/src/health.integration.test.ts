@@ -3,12 +3,15 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "@tandem/contract/health/v1/health";
 import { once } from "node:events";
+import { connect } from "node:http2";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { createChannel } from "./client/channel.ts";
 import { createClient } from "./client/client.ts";
 import { HandlerError } from "./errors/handler-error.ts";
 import { PeerNotReadyError, type PeerState, waitForPeer } from "./health/wait-for-peer.ts";
 import { startEcho } from "./testing/echo-server.ts";
+import { Echo } from "./testing/echo-service.ts";
 import { startTcpServer, unusedAddress } from "./testing/raw-servers.ts";
 
 const ECHO = "tandem.rpc.testing.Echo";
@@ -161,6 +164,76 @@ describe("a drain", () => {
     expect(await echo.server.drain({ timeoutMs: 100 })).toEqual({ forced: 1 });
     await aborted.promise;
     expect(await call).toBeInstanceOf(Error);
+  });
+
+  it("sends callers to another instance while its last call runs, and hardly one of them notices", async () => {
+    const called = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    const one = async (request: object): Promise<object> => {
+      called.resolve();
+      await release.promise;
+      return request;
+    };
+    await using leaving = await startEcho({ handlers: { one } });
+    await using staying = await startEcho();
+    const last = leaving.client.one({}, { timeoutMs: 30_000 });
+    await called.promise;
+    const channel = createChannel({ address: [leaving.address, staying.address] });
+    const client = createClient(Echo, channel);
+    await expect
+      .poll(() =>
+        client.one({}, { timeoutMs: 50 }).then(
+          () => 1,
+          () => 0,
+        ),
+      )
+      .toBe(0);
+    const drained = leaving.server.drain({ timeoutMs: 20_000 });
+    const ends: string[] = [];
+    for (let call = 0; call < 500; call += 1) {
+      ends.push(await client.one({}, { timeoutMs: 5_000 }).then(() => "answered", describeFailure));
+    }
+    // One of them can have been under way, or be the one that finds the listener gone.
+    expect(ends.filter((end) => end !== "answered").length).toBeLessThan(3);
+    expect(ends.filter((end) => !/^(answered|not sent|DRAINING)/.test(end))).toEqual([]);
+    release.resolve();
+    await last;
+    expect(await drained).toEqual({ forced: 0 });
+    channel.close();
+  });
+
+  it("refuses by a handler what had half arrived when it began", async () => {
+    const called = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    const one = async (request: object): Promise<object> => {
+      called.resolve();
+      await release.promise;
+      return request;
+    };
+    await using echo = await startEcho({ handlers: { one } });
+    const last = echo.client.one({});
+    await called.promise;
+    const session = connect(`http://${echo.address}`);
+    await once(session, "connect");
+    const path = `/${ECHO}/One`;
+    const stream = session.request({
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    stream.write(Buffer.from([0, 0, 0, 0]));
+    // Its answer says that the server has seen what was sent before it.
+    await promisify((done: (error: Error | null) => void) => session.ping(done))();
+    const drained = echo.server.drain({ timeoutMs: 5_000 });
+    stream.end(Buffer.from([0]));
+    const [headers] = (await once(stream, "response")) as [Record<string, string>];
+    expect(headers).toMatchObject({ "grpc-status": "14" });
+    expect(headers["grpc-message"]).toContain("stopping");
+    session.close();
+    release.resolve();
+    await last;
+    await drained;
   });
 
   it("under load leaves no caller in doubt: each call is answered, refused by a handler or never sent", async () => {

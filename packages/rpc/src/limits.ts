@@ -25,6 +25,8 @@ export interface RpcLimits {
   readonly maxReconnectMs: number;
   /** How long a server waits for running calls when it is told to stop. */
   readonly drainTimeoutMs: number;
+  /** How long, after the last call, it waits for clients to leave that were told to. */
+  readonly leaveTimeoutMs: number;
 }
 
 const MIB = 1024 * 1024;
@@ -42,6 +44,7 @@ export const defaultRpcLimits: RpcLimits = {
   minReconnectMs: 100,
   maxReconnectMs: 2_000,
   drainTimeoutMs: 8_000,
+  leaveTimeoutMs: 500,
 };
 
 /**

@@ -1,6 +1,11 @@
 // The thread of statement-parser.ts: PostgreSQL's own parser, as WASM.
-import { hasSqlDetails, loadModule, parseSync } from "libpg-query";
+import { setFlagsFromString } from "node:v8";
 import { parentPort } from "node:worker_threads";
+
+// V8 would compile the parser a second time, for speed, once it is warm: that takes half a gigabyte of memory for a
+// moment, and makes it no faster. It has to hear of it before the module is there.
+for (const flag of ["--no-wasm-tier-up", "--no-wasm-dynamic-tiering"]) setFlagsFromString(flag);
+const { hasSqlDetails, loadModule, parseSync } = await import("libpg-query");
 
 /** What a text is. */
 export type Parsed =

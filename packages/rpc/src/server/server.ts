@@ -12,6 +12,7 @@ import { defaultRpcLimits, type RpcLimits, wireLimit } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { addReflection } from "../reflection.ts";
 import { settlesWithin } from "../settles-within.ts";
+import { sendAway } from "./send-away.ts";
 import { createTimeSlices } from "../time-slices.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { Handlers, Interceptor } from "./handlers.ts";
@@ -117,12 +118,14 @@ export class RpcServer {
     const until = Date.now() + timeoutMs;
     this.health.setAll(false);
     this.#draining.abort();
-    // A connection that is closed while a request is on its way to it leaves the caller in doubt. So the
-    // connections stay, and new calls are refused by a handler, until the running ones are through.
+    // A connection that is closed while a request is on its way to it leaves the caller in doubt. So clients are
+    // told to leave, and a handler refuses what had begun to arrive by then.
+    const away = sendAway(this.#grpc);
     await settlesWithin(Promise.all([...this.#running].map((call) => call.finished)), timeoutMs);
     const forced = this.#running.size;
     if (forced > 0) this.#logger.warn({ forced }, "calls were still running at the end of the drain");
     for (const call of this.#running) call.end("DRAINING");
+    await settlesWithin(away, Math.min(this.#limits.leaveTimeoutMs, Math.max(0, until - Date.now())));
     const shutDown = new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()));
     await settlesWithin(shutDown, Math.max(0, until - Date.now()));
     this.#grpc.forceShutdown();

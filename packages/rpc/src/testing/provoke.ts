@@ -55,10 +55,9 @@ export async function callDuringDrain(): Promise<unknown> {
   await using echo = await startEcho({ handlers: { one } });
   const first = echo.client.one(text("first"));
   await called.promise;
-  const second = echo.client.one(text("second"), { timeoutMs: 5_000 });
   const drained = echo.server.drain({ timeoutMs: 5_000 });
   try {
-    return await second;
+    return await echo.client.one(text("second"), { timeoutMs: 5_000 });
   } finally {
     release.resolve();
     await first;
