@@ -20,8 +20,8 @@ const { seed, overloadMs } = readChaosConfig();
 const CALIBRATING_CALLERS = 20;
 const CALIBRATION_MS = 2_000;
 const OVERLOAD = 1.5;
-/** How long its callers wait: longer than whoever is last in a full queue has to. */
-const TIMEOUTS_MS = [1_000];
+/** How long its callers wait: longer than whoever is last in a full queue has to, and less. */
+const TIMEOUTS_MS = [1_000, 300];
 const MAX_GROWTH_BYTES = 64 * 1024 * 1024;
 
 let pair: Pair;

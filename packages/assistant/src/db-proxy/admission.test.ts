@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { type Applicant, createAdmission, createWaitingRoom } from "./admission.ts";
 
@@ -59,6 +60,31 @@ describe("admission", () => {
     const held = admission.run(anybody, holder.run);
     const waiting = admission.run({ ...anybody, deadline: new Date(Date.now() - 1) }, late.run);
     holder.end();
+    await expect(waiting).rejects.toMatchObject({ reason: "TRANSACTION_TIMEOUT", outcome: "NOT_COMMITTED" });
+    expect(late.runs()).toBe(0);
+    expect(await held).toBe("done");
+  });
+
+  it("refuses at once what would wait past its deadline, and lets wait what would not", async () => {
+    const admission = createAdmission({ maxRunning: 1, room: createWaitingRoom(10) });
+    await admission.run(anybody, () => delay(100));
+    const tasks = Array.from({ length: 3 }, task);
+    const [held, ...waiting] = tasks.map(({ run }) => admission.run(anybody, run));
+    const within = (ms: number): Applicant => ({ ...anybody, deadline: new Date(Date.now() + ms) });
+    await expect(admission.run(within(300), task().run)).rejects.toMatchObject({ reason: "OVERLOADED" });
+    const patient = task();
+    waiting.push(admission.run(within(5_000), patient.run));
+    for (const each of [...tasks, patient]) each.end();
+    expect(await Promise.all([held, ...waiting])).toEqual(["done", "done", "done", "done"]);
+  });
+
+  it("never runs what has waited so long that it can't be through in time", async () => {
+    const admission = createAdmission({ maxRunning: 1, room: createWaitingRoom(10) });
+    await admission.run(anybody, () => delay(100));
+    const [holder, late] = [task(), task()];
+    const held = admission.run(anybody, holder.run);
+    const waiting = admission.run({ ...anybody, deadline: new Date(Date.now() + 400) }, late.run);
+    setTimeout(holder.end, 300);
     await expect(waiting).rejects.toMatchObject({ reason: "TRANSACTION_TIMEOUT", outcome: "NOT_COMMITTED" });
     expect(late.runs()).toBe(0);
     expect(await held).toBe("done");

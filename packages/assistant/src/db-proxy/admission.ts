@@ -1,4 +1,5 @@
 import { HandlerError } from "@tandem/rpc";
+import { createServiceTimes } from "./service-times.ts";
 
 /** Who asks for a place: until when, and whether still. */
 export interface Applicant {
@@ -8,7 +9,8 @@ export interface Applicant {
 
 /**
  * Lets a bounded number of tasks run and a bounded number wait, first come first served; what comes beyond that
- * is refused at once. What has waited past its deadline, or for a caller that left, is never run.
+ * is refused at once, and so is what would wait past its deadline. What has waited so long that it can't be
+ * through in time, or for a caller that left, is never run: were it run, the time would be lost to the others.
  */
 export interface Admission {
   run<T>(applicant: Applicant, task: () => Promise<T>): Promise<T>;
@@ -33,6 +35,7 @@ export interface AdmissionLimits {
 
 export function createAdmission({ maxRunning, room }: AdmissionLimits): Admission {
   const waiting = new Set<() => void>();
+  const times = createServiceTimes(maxRunning);
   let running = 0;
   const admitNext = (): void => {
     const [next] = waiting;
@@ -45,6 +48,10 @@ export function createAdmission({ maxRunning, room }: AdmissionLimits): Admissio
     }
     if (room.taken >= room.size) {
       const message = `${running} transactions run and ${room.taken} wait: this one was not begun. Try again soon.`;
+      throw new HandlerError({ reason: "OVERLOADED", message });
+    }
+    if (msLeft(applicant) < times.leastMs(waiting.size + 1)) {
+      const message = `${running} transactions run and ${room.taken} wait: this one's turn would come too late.`;
       throw new HandlerError({ reason: "OVERLOADED", message });
     }
     await new Promise<void>((resolve, reject) => {
@@ -72,11 +79,18 @@ export function createAdmission({ maxRunning, room }: AdmissionLimits): Admissio
       return { running, waiting: waiting.size };
     },
     run: async (applicant, task) => {
-      if (applicant.signal.aborted) throw dropped(applicant);
+      if (applicant.signal.aborted || msLeft(applicant) <= 0) throw dropped(applicant);
+      const waited = running >= maxRunning;
       await enter(applicant);
+      const started = performance.now();
       try {
-        if (isLate(applicant)) throw dropped(applicant);
-        return await task();
+        if (waited && msLeft(applicant) <= times.leastMs(0)) throw dropped(applicant);
+        return await task().finally(() => {
+          times.add({
+            ms: performance.now() - started,
+            through: !applicant.signal.aborted && msLeft(applicant) > 0,
+          });
+        });
       } finally {
         running -= 1;
         admitNext();
@@ -85,15 +99,15 @@ export function createAdmission({ maxRunning, room }: AdmissionLimits): Admissio
   };
 }
 
-function isLate({ deadline }: Applicant): boolean {
-  return deadline !== undefined && deadline.getTime() <= Date.now();
+function msLeft({ deadline }: Applicant): number {
+  return deadline === undefined ? Infinity : deadline.getTime() - Date.now();
 }
 
 function dropped(applicant: Applicant): HandlerError {
-  const late = isLate(applicant);
+  const left = applicant.signal.aborted && msLeft(applicant) > 0;
   return new HandlerError({
-    reason: late ? "TRANSACTION_TIMEOUT" : "CANCELLED_BY_CALLER",
+    reason: left ? "CANCELLED_BY_CALLER" : "TRANSACTION_TIMEOUT",
     outcome: "NOT_COMMITTED",
-    message: late ? "The deadline passed before it could run." : "The caller left before it could run.",
+    message: left ? "The caller left before it could run." : "The deadline would pass before it is through.",
   });
 }
