@@ -25,10 +25,10 @@ CREATE FUNCTION tandem.first_request_id(at timestamptz) RETURNS uuid
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 RETURN rpad(lpad(to_hex(floor(extract(epoch FROM at) * 1000)::int8), 12, '0'), 32, '0')::uuid;
 --> statement-breakpoint
--- Makes room for the receipts of the next day and drops, whole partitions at a time, those that are older than
--- the retention. What was dropped is never made again: an id without a partition can't be committed. It runs as
--- the tables' owner, so that whoever calls it needs no right to define anything. Gives how many partitions
--- were due but in use: they go the next time.
+-- Makes room for the receipts of the next day, and drops a whole partition of those that are older than the
+-- retention. What was dropped is never made again: an id without a partition can't be committed. It runs as the
+-- tables' owner, so that whoever calls it needs no right to define anything. Gives how many partitions are still
+-- to be dropped: one a call, since to drop one takes the whole table for as long as the transaction lasts.
 CREATE FUNCTION tandem.keep_receipts(retention interval) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -41,28 +41,20 @@ DECLARE
 	-- Clocks of services differ a little from this one.
 	slack CONSTANT interval := '1 hour';
 	present CONSTANT timestamptz := clock_timestamp();
-	part record;
 	next timestamptz := date_bin(width, present - retention, 'epoch');
 	name text;
-	left_over integer := 0;
+	due regclass[];
 BEGIN
 	-- One at a time; nobody who writes receipts waits for this lock.
 	LOCK TABLE tandem.receipts IN SHARE UPDATE EXCLUSIVE MODE;
-	FOR part IN
+	SELECT greatest(next, max(part.until)),
+		coalesce(array_agg(part.id ORDER BY part.until) FILTER (WHERE part.until <= present - retention - slack), '{}')
+	INTO next, due
+	FROM (
 		SELECT c.oid::regclass AS id, to_timestamp(substr(c.relname, 10), 'YYYYMMDDHH24') + width AS until
 		FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 		WHERE i.inhparent = 'tandem.receipts'::regclass
-	LOOP
-		next := greatest(next, part.until);
-		CONTINUE WHEN part.until > present - retention - slack;
-		BEGIN
-			-- To drop one takes the whole table for a moment: those who write wait no longer than this for it.
-			SET LOCAL lock_timeout = '200ms';
-			EXECUTE format('DROP TABLE %s', part.id);
-		EXCEPTION WHEN lock_not_available THEN
-			left_over := left_over + 1;
-		END;
-	END LOOP;
+	) AS part;
 	WHILE next < present + ahead LOOP
 		name := 'receipts_' || to_char(next, 'YYYYMMDDHH24');
 		-- To attach a table that stands already keeps nobody from writing, as to make it in its place would.
@@ -73,6 +65,16 @@ BEGIN
 		);
 		next := next + width;
 	END LOOP;
-	RETURN left_over;
+	IF cardinality(due) = 0 THEN
+		RETURN 0;
+	END IF;
+	BEGIN
+		-- Those who write wait no longer than this for it.
+		SET LOCAL lock_timeout = '200ms';
+		EXECUTE format('DROP TABLE %s', due[1]);
+		RETURN cardinality(due) - 1;
+	EXCEPTION WHEN lock_not_available THEN
+		RETURN cardinality(due);
+	END;
 END
 $$;

@@ -14,18 +14,20 @@ export { openDatabase, type OpenDatabase, type OpenDatabaseOptions } from "./ope
 export { migrate, type MigrateOptions, type MigrateResult, type MigrationProgress } from "./migrate.ts";
 export { MigrationError, type MigrationFailure } from "./migration-error.ts";
 export { applyOnce, createStoreReceipts } from "./receipts/apply-once.ts";
-export { exactlyOnce, type IdentifiedWrite, SettledError } from "./receipts/exactly-once.ts";
+export { exactlyOnce, type IdentifiedWrite } from "./receipts/exactly-once.ts";
 export { keepReceipts } from "./receipts/keep-receipts.ts";
 export { receiptsMigrationsFolder } from "./receipts/migrations-folder.ts";
 export {
   insertCommitted,
   type Receipt,
-  receiptObstacle,
+  receiptFailure,
+  requestInProgress,
   type RequestKey,
+  SettledError,
   type TextRows,
   type TextStatement,
 } from "./receipts/receipt.ts";
-export { createReceipts, noPartition, type Patience, type Receipts } from "./receipts/receipts.ts";
+export { createReceipts, type Patience, type Receipts } from "./receipts/receipts.ts";
 export {
   type GivenIdentity,
   isExpired,

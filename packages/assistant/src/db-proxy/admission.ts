@@ -31,9 +31,11 @@ export function createWaitingRoom(size: number): WaitingRoom {
 export interface AdmissionLimits {
   readonly maxRunning: number;
   readonly room: WaitingRoom;
+  /** How many of those in the room may wait here; all of them where it isn't said. */
+  readonly maxWaiting?: number;
 }
 
-export function createAdmission({ maxRunning, room }: AdmissionLimits): Admission {
+export function createAdmission({ maxRunning, room, maxWaiting = room.size }: AdmissionLimits): Admission {
   const waiting = new Set<() => void>();
   const times = createServiceTimes(maxRunning);
   let running = 0;
@@ -46,7 +48,7 @@ export function createAdmission({ maxRunning, room }: AdmissionLimits): Admissio
       running += 1;
       return;
     }
-    if (room.taken >= room.size) {
+    if (room.taken >= room.size || waiting.size >= maxWaiting) {
       const message = `${running} transactions run and ${room.taken} wait: this one was not begun. Try again soon.`;
       throw new HandlerError({ reason: "OVERLOADED", message });
     }

@@ -1,10 +1,4 @@
-import {
-  noPartition,
-  receiptObstacle,
-  SettledError,
-  type TextStatement,
-  translateDatabaseError,
-} from "@tandem/postgres";
+import { receiptFailure, type TextStatement, translateDatabaseError } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
 import type { Borrowed } from "./lease.ts";
@@ -27,6 +21,7 @@ export async function commit(
     signal.throwIfAborted();
     borrowed.assertConnected();
   });
+  borrowed.letRun();
   const tags: string[] = [];
   // In one flush: where the receipt can't be inserted, PostgreSQL skips the COMMIT behind it.
   const statements = [...(receipt === undefined ? [] : [receipt]), COMMIT, selectPosition];
@@ -36,25 +31,11 @@ export async function commit(
   } catch (error) {
     // Whatever broke after that: it is committed.
     if (tags.includes("COMMIT")) return "";
-    throw receipt === undefined ? translateDatabaseError(error, { during: "commit" }) : receiptFailure(error);
+    const ofReceipt = receipt !== undefined && tags.length === 0;
+    throw ofReceipt ? receiptFailure(error) : translateDatabaseError(error, { during: "commit" });
   }
   // PostgreSQL answers a COMMIT of a failed transaction with ROLLBACK, and calls it success.
   throw new HandlerError({ reason: "DATABASE_INTERNAL", message: "PostgreSQL rolled the transaction back." });
 }
 
 const COMMIT: TextStatement = { text: "COMMIT", values: [] };
-
-function receiptFailure(error: unknown): Error {
-  switch (receiptObstacle(error)) {
-    case "settled":
-      return new SettledError();
-    case "no partition":
-      return noPartition(error);
-    case "in flight": {
-      const message = "A copy of this request is still running: send it again with the same request_id.";
-      return new HandlerError({ reason: "REQUEST_IN_PROGRESS", message, cause: error });
-    }
-    case undefined:
-      return translateDatabaseError(error, { during: "commit" });
-  }
-}

@@ -16,8 +16,9 @@ import {
   parseRequestId,
   parseRequestIdentity,
   type RequestIdentity,
+  requestInProgress,
 } from "@tandem/postgres";
-import { createTimeSlices, HandlerError, type Logger } from "@tandem/rpc";
+import { createTimeSlices, type Logger } from "@tandem/rpc";
 import { createAdmission, createWaitingRoom } from "./admission.ts";
 import { createCatalog } from "./catalog.ts";
 import { createConnections } from "./connections.ts";
@@ -30,7 +31,7 @@ import { type Caller, type Executor, runTransaction } from "./run-transaction.ts
 import { createSettling } from "./settling.ts";
 import { createStatementCheck } from "./statement-check.ts";
 import { fromStoredResponse } from "./stored-response.ts";
-import { parseTransaction } from "./transaction-request.ts";
+import { parseTransaction, type TransactionPlan } from "./transaction-request.ts";
 
 /** The way into this service's database for a peer: whole transactions, what became of them, and reads. */
 export interface DbProxy extends AsyncDisposable {
@@ -62,12 +63,13 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const keys = createKeyQueues(createWaitingRoom(limits.maxWaiting));
   const running = new Set<string>();
 
-  const apply = async (
-    request: TransactionRequest,
+  const parse = (request: TransactionRequest, caller: Caller): Promise<TransactionPlan> =>
+    parseTransaction(request, rules, caller.signal);
+  const apply = (
+    plan: TransactionPlan,
     caller: Caller,
     identity?: RequestIdentity,
   ): Promise<TransactionResponse> => {
-    const plan = await parseTransaction(request, rules, caller.signal);
     const once = (): Promise<TransactionResponse> =>
       admission.run(caller, () => runTransaction(plan, executor, { caller, identity }));
     const again = (): Promise<TransactionResponse> =>
@@ -82,20 +84,22 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   return {
     transaction: async (request, caller) => {
       // Where nothing is committed there is nothing to know again.
-      if (request.requestId === "" || request.validateOnly) return apply(request, caller);
+      if (request.requestId === "" || request.validateOnly) {
+        return apply(await parse(request, caller), caller);
+      }
       const fingerprint = await slices.run(fingerprinting(request));
       const identity = identityOf(request, caller, fingerprint);
-      return alone(running, identity, () =>
-        exactlyOnce(
-          {
-            ...caller,
-            identity,
-            apply: () => apply(request, caller, identity),
-            replay: (stored) => replay(stored, caller),
-          },
-          settling.receipts,
-        ),
-      );
+      return alone(running, identity, async () => {
+        // Of a first send that can't be run nothing is to be found out.
+        const parsed = identity.attempt === 0 ? await parse(request, caller) : undefined;
+        const write = {
+          ...caller,
+          identity,
+          apply: async () => apply(parsed ?? (await parse(request, caller)), caller, identity),
+          replay: (stored: Uint8Array) => replay(stored, caller),
+        };
+        return exactlyOnce(write, settling.receipts);
+      });
     },
     receipt: async ({ requestId, fence }, caller) => {
       const key = { caller: caller.name, requestId: parseRequestId(requestId) };
@@ -133,8 +137,7 @@ function identityOf(request: TransactionRequest, caller: Caller, fingerprint: Ui
 async function alone<T>(running: Set<string>, identity: RequestIdentity, work: () => Promise<T>): Promise<T> {
   const key = `${identity.requestId} ${identity.caller}`;
   if (running.has(key)) {
-    const message = "A copy of this request is still running: send it again with the same request_id.";
-    throw new HandlerError({ reason: "REQUEST_IN_PROGRESS", message });
+    throw requestInProgress();
   }
   running.add(key);
   try {

@@ -30,10 +30,16 @@ export interface Borrowed {
   runAll(statements: readonly TextStatement[], onTag?: (tag: string) => void): Promise<RoundResult>;
   /** Fails where the connection has been lost meanwhile. */
   assertConnected(): void;
+  /**
+   * From now on PostgreSQL is not asked to give up: a commit that is cancelled while it waits for a synchronous
+   * standby is there all the same, and seen, but not replicated.
+   */
+  letRun(): void;
 }
 
-// What a statement can have set or taken for the whole session: settings by set_config, advisory locks.
-const CLEAN = "RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all()";
+// What a statement can have set or taken for the whole session: settings by set_config, the last numbers of
+// sequences, advisory locks.
+const CLEAN = "RESET ALL; DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all()";
 const CLEAN_MS = 5_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -47,6 +53,7 @@ export class Lease implements Borrowed {
   #lost: Error | undefined;
   #ended = false;
   #cancelled = false;
+  #lettingRun = false;
   #patience: NodeJS.Timeout | undefined;
 
   constructor(client: PoolClient, limits: DbProxyLimits) {
@@ -88,11 +95,15 @@ export class Lease implements Borrowed {
 
   giveUpAfter(ms: number): void {
     clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => this.#destroy(), Math.min(ms, MAX_TIMER_MS));
+    this.#patience = setTimeout(() => this.cancel(), Math.min(ms, MAX_TIMER_MS));
   }
 
   assertConnected(): void {
     if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  letRun(): void {
+    this.#lettingRun = true;
   }
 
   /**
@@ -100,10 +111,10 @@ export class Lease implements Borrowed {
    * so this connection never serves anybody else.
    */
   cancel(): void {
-    if (this.#ended || this.#cancelled) return;
+    if (this.#cancelled) return;
     this.#cancelled = true;
     const { host, port, processID, secretKey } = this.#client;
-    cancelBackend({ host, port, processID, secretKey });
+    if (!this.#lettingRun) cancelBackend({ host, port, processID, secretKey });
     // Nobody waits for what PostgreSQL makes of it.
     this.#destroy();
   }

@@ -151,6 +151,40 @@ describe("a fence while a copy is in flight", () => {
   });
 });
 
+describe("a second copy that comes to its receipt while the first is held before its COMMIT", () => {
+  it.each([
+    ["lock timeout", { lockTimeoutMs: 50 }, {}],
+    ["statement timeout", {}, { statementTimeout: { nanos: 100_000_000 } }],
+  ])("hears that it is in progress, whichever ends its wait: its %s", async (_, limits, options) => {
+    const request = gated();
+    const { copy } = await holdCopy(request, BETWEEN_RECEIPT_AND_COMMIT);
+    const second = await one.addReplica(limits);
+    for (const attempt of [0, 1]) {
+      const failure = await failureOf(second.client.transaction({ ...request, ...options, attempt }));
+      expect(failure).toMatchObject({ reason: "REQUEST_IN_PROGRESS", outcome: "UNKNOWN", retryable: true });
+    }
+    one.relay.resume();
+    expect(await copy).toMatchObject({ replayed: false });
+    expect(await effectsOf(request)).toBe(1);
+    await second[Symbol.asyncDispose]();
+  });
+
+  it("has not used up the request_id, should the first be lost", async () => {
+    const request = gated();
+    const { copy } = await holdCopy(request, BETWEEN_RECEIPT_AND_COMMIT);
+    const second = await one.addReplica({ lockTimeoutMs: 50 });
+    await failureOf(second.client.transaction({ ...request, attempt: 1 }));
+    one.relay.refuse();
+    one.relay.cut();
+    // Nobody could settle it: its own instance has lost the database.
+    expect(await failureOf(copy)).toMatchObject({ reason: "COMMIT_OUTCOME_UNKNOWN" });
+    expect(await second.client.transaction({ ...request, attempt: 2 })).toMatchObject({ replayed: false });
+    await one.relay.accept();
+    expect(await effectsOf(request)).toBe(1);
+    await second[Symbol.asyncDispose]();
+  });
+});
+
 describe("a copy that is late", () => {
   it("is not run when it arrives after the request was refused", async () => {
     const [host = "", port] = one.address.split(":");

@@ -258,6 +258,14 @@ describe("an identity that can't be accepted", () => {
     expect(await effects()).toBe(0);
   });
 
+  it("says that nobody knows of a resend that another server's clock may have let in", async () => {
+    const request = { steps: [effect()], ...identified(requestIdAt(Date.now() + 10 * 60_000)), attempt: 1 };
+    expect(await failureOf(proxy.client.transaction(request))).toMatchObject({
+      reason: "INVALID_REQUEST",
+      outcome: "UNKNOWN",
+    });
+  });
+
   it("says that nobody knows of a resend whose receipts are gone", async () => {
     const request = { steps: [effect()], ...identified(requestIdAt(Date.now() - 25 * HOUR_MS)), attempt: 1 };
     expect(await failureOf(proxy.client.transaction(request))).toMatchObject({

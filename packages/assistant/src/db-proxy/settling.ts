@@ -27,6 +27,7 @@ export function createSettling(options: {
     admission.run(patience, () =>
       connections.withConnection(patience.signal, async (borrowed) => {
         borrowed.giveUpAfter(statementTimeoutMs + SILENCE_MS);
+        borrowed.letRun();
         return work(borrowed);
       }),
     );

@@ -98,3 +98,18 @@ test("a connection that is lost during COMMIT leaves no caller without an answer
   await expect(write(one, lost)).rejects.toMatchObject({ reason: "REQUEST_REFUSED" });
   expect(await effects()).toBe(1);
 });
+
+// The last one: nothing fits any more.
+test("a write for whose time there is no place is not committed, and may be sent again", async () => {
+  const [{ name } = { name: "" }] = await runSql(
+    target.url,
+    "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'tandem.receipts'::regclass ORDER BY 1 OFFSET 6 LIMIT 1",
+  );
+  await runSql(target.urlFor(roles.owner), `ALTER TABLE tandem.receipts DETACH PARTITION ${String(name)}`);
+  await expect(write(one, randomUUIDv7())).rejects.toMatchObject({
+    reason: "NOT_READY",
+    outcome: "NOT_COMMITTED",
+    retryable: true,
+  });
+  expect(await effects()).toBe(0);
+});

@@ -1,7 +1,7 @@
 import type { Database } from "../create-database.ts";
 import type { Transaction } from "../transaction.ts";
-import { exactlyOnce, SettledError } from "./exactly-once.ts";
-import { insertCommitted, receiptObstacle, type TextRows } from "./receipt.ts";
+import { exactlyOnce } from "./exactly-once.ts";
+import { insertCommitted, receiptFailure, type TextRows } from "./receipt.ts";
 import { createReceipts, type Patience, type Receipts } from "./receipts.ts";
 import type { RequestIdentity } from "./request-identity.ts";
 
@@ -39,7 +39,7 @@ export function applyOnce(
       async (transaction) => {
         const response = await body(transaction);
         await transaction.run(insertCommitted(identity, response)).catch((error: unknown) => {
-          throw receiptObstacle(error) === "settled" ? new SettledError() : error;
+          throw receiptFailure(error);
         });
         return response;
       },

@@ -1,5 +1,5 @@
 import { HandlerError } from "@tandem/rpc";
-import type { Receipt } from "./receipt.ts";
+import { type Receipt, SettledError } from "./receipt.ts";
 import type { Patience, Receipts } from "./receipts.ts";
 import type { RequestIdentity } from "./request-identity.ts";
 
@@ -13,11 +13,6 @@ export interface IdentifiedWrite<Response> extends Patience {
   apply(): Promise<Response>;
   /** The response that an earlier copy committed. */
   replay(response: Uint8Array): Promise<Response>;
-}
-
-/** The receipt's INSERT met a receipt: an earlier copy is settled, this one is rolled back. */
-export class SettledError extends Error {
-  override readonly name = "SettledError";
 }
 
 /**
@@ -54,6 +49,8 @@ async function leftBehind(
   if (!(error instanceof HandlerError)) throw error;
   // Nobody waits for what could be found out.
   if (signal.aborted) return identity.attempt > 0 ? error.withOutcome("UNKNOWN") : error;
+  // Of this copy nothing is committed, and of the other one a later send will tell.
+  if (error.reason === "REQUEST_IN_PROGRESS") return error;
   if (error.outcome === "NOT_COMMITTED" && identity.attempt === 0) {
     return lookBehind(error, write, receipts);
   }
@@ -77,7 +74,7 @@ async function lookBehind(
 ): Promise<Receipt | HandlerError> {
   if (error.retryable) return error;
   try {
-    return (await receipts.find(identity, { deadline, signal })) ?? error;
+    return (await receipts.look(identity, { deadline, signal })) ?? error;
   } catch {
     return error;
   }

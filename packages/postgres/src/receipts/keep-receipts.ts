@@ -1,4 +1,4 @@
-import type { Logger } from "@tandem/rpc";
+import { type Logger, settlesWithin } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Database } from "../create-database.ts";
 import { postgresLimits } from "../limits.ts";
@@ -22,10 +22,16 @@ export async function keepReceipts(options: {
   const { retryMs = postgresLimits.receiptsUpkeepRetryMs } = options;
   const once = async (): Promise<void> => {
     const seconds = postgresLimits.receiptRetentionMs / 1_000;
-    const [row] = await database.sql<{ due: number }>`
-      SELECT tandem.keep_receipts(make_interval(secs => ${seconds})) AS due`;
-    if (row !== undefined && row.due > 0)
-      logger.info(row, "old receipts are in use: they are dropped the next time");
+    for (let before = Infinity; ;) {
+      const [row] = await database.sql<{ due: number }>`
+        SELECT tandem.keep_receipts(make_interval(secs => ${seconds})) AS due`;
+      const due = row?.due ?? 0;
+      if (due === 0) return;
+      // Each call drops one partition, unless that is in use.
+      if (due >= before)
+        return logger.info({ due }, "old receipts are in use: they are dropped the next time");
+      before = due;
+    }
   };
   await whilePassing(once, options.signal);
   const stopped = new AbortController();
@@ -44,7 +50,8 @@ export async function keepReceipts(options: {
   return {
     async [Symbol.asyncDispose]() {
       stopped.abort();
-      await keeping;
+      // What hangs on a link that has gone silent ends with its connection.
+      await settlesWithin(keeping, postgresLimits.stopTimeoutMs);
     },
   };
 }

@@ -1,13 +1,14 @@
 import { HandlerError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
 import { postgresLimits } from "../limits.ts";
-import { translateDatabaseError } from "../translate-database-error.ts";
 import {
   insertRefused,
   type Receipt,
-  receiptObstacle,
+  receiptFailure,
+  requestInProgress,
   type RequestKey,
   selectReceipt,
+  SettledError,
   type TextRows,
   type TextStatement,
   toReceipt,
@@ -21,7 +22,9 @@ export interface Patience {
 
 /** The receipts of one database, read and settled outside of the transactions that they are about. */
 export interface Receipts {
-  /** What is stored. It proves nothing while a copy may still be running. */
+  /** What is stored; tried once. It proves nothing while a copy may still be running. */
+  look(key: RequestKey, patience: Patience): Promise<Receipt | undefined>;
+  /** The same, tried again until there is no time left. Fails with an outcome UNKNOWN. */
   find(key: RequestKey, patience: Patience): Promise<Receipt | undefined>;
   /**
    * Settles the request: waits for a copy in flight and then says what that one left, or sees to it that no
@@ -42,20 +45,20 @@ export interface ReceiptsOptions {
  * and rejects with the driver's error.
  */
 export function createReceipts({ run, timeoutMs }: ReceiptsOptions): Receipts {
-  const find: Receipts["find"] = (key, patience) =>
-    insist({ ...patience, timeoutMs }, async () => toReceipt(await run(selectReceipt(key), patience)));
+  const look: Receipts["look"] = async (key, patience) => toReceipt(await run(selectReceipt(key), patience));
   return {
-    find,
+    look,
+    find: (key, patience) => insist({ ...patience, timeoutMs }, () => look(key, patience)),
     settle: (key, patience) =>
       insist({ ...patience, timeoutMs }, async () => {
         try {
           await run(insertRefused(key), patience);
           return { state: "refused" };
         } catch (error) {
-          if (receiptObstacle(error) !== "settled") throw error;
+          if (!(receiptFailure(error) instanceof SettledError)) throw error;
         }
         // Whoever stood in the way has committed: what it left can be read now.
-        const receipt = toReceipt(await run(selectReceipt(key), patience));
+        const receipt = await look(key, patience);
         if (receipt === undefined) throw new TypeError("A receipt stood in the way and is not there.");
         return receipt;
       }),
@@ -83,17 +86,6 @@ async function insist<T>(
 }
 
 function toUnsettled(error: unknown): HandlerError {
-  if (receiptObstacle(error) === "in flight") {
-    const message =
-      "A copy of this request is still running: ask again, or send it again with the same request_id.";
-    return new HandlerError({ reason: "REQUEST_IN_PROGRESS", message, cause: error });
-  }
-  const missing = receiptObstacle(error) === "no partition";
-  return (missing ? noPartition(error) : translateDatabaseError(error)).withOutcome("UNKNOWN");
-}
-
-/** The receipts' upkeep has not made room for this time: nothing is committed or settled until it has. */
-export function noPartition(cause: unknown): HandlerError {
-  const message = "There is no place for receipts of this time yet: try again soon.";
-  return new HandlerError({ reason: "NOT_READY", message, cause });
+  const failure = receiptFailure(error, "transaction");
+  return failure instanceof HandlerError ? failure.withOutcome("UNKNOWN") : requestInProgress(error);
 }

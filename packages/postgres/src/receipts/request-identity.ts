@@ -24,9 +24,17 @@ const MAX_NAME_LENGTH = 256;
 
 /**
  * Checks an identity. Fails with a HandlerError that names the field; with REQUEST_ID_EXPIRED where receipts of
- * that time are gone, so that nobody knows any more whether it was committed.
+ * that time are gone. Of a copy it says that nobody knows: an earlier one may have met a server that took it.
  */
 export function parseRequestIdentity(given: GivenIdentity): RequestIdentity {
+  try {
+    return check(given);
+  } catch (error) {
+    throw error instanceof HandlerError && given.attempt > 0 ? error.withOutcome("UNKNOWN") : error;
+  }
+}
+
+function check(given: GivenIdentity): RequestIdentity {
   const requestId = parseRequestId(given.requestId);
   const { attempt, requestedAt, sourceInstanceId } = given;
   if (attempt < 0) throw invalid("attempt", "must not be negative");
@@ -34,32 +42,30 @@ export function parseRequestIdentity(given: GivenIdentity): RequestIdentity {
     throw invalid("meta.source_instance_id", `is longer than ${MAX_NAME_LENGTH} characters`);
   }
   if (requestedAt === undefined) {
-    throw invalid(
-      "meta.requested_at",
-      "is required with a request_id: the time when the write was first wanted",
-    );
+    const why = "is required with a request_id: the time when the write was first wanted";
+    throw invalid("meta.requested_at", why);
   }
-  const latest = Date.now() + postgresLimits.maxClockAheadMs;
-  if (requestedAt.getTime() > latest) {
+  if (isAhead(requestedAt.getTime())) {
     throw invalid("meta.requested_at", "is more than a minute ahead of this server's clock");
-  }
-  if (timeOfRequestId(requestId) > latest) {
-    throw invalid("request_id", "was made more than a minute ahead of this server's clock");
   }
   if (isExpired(requestId) || requestedAt.getTime() < Date.now() - postgresLimits.receiptRetentionMs) {
     const why =
       "is older than receipts are kept: it is not run, and whether it was run before is not known any more";
-    // Of a first send it is known: there was none before it.
-    throw invalid("request_id", why, { reason: "REQUEST_ID_EXPIRED", sentBefore: attempt > 0 });
+    throw invalid("request_id", why, "REQUEST_ID_EXPIRED");
   }
   return { ...given, requestId, requestedAt };
 }
 
-/** The id in its one form. Fails with INVALID_REQUEST where it isn't a UUIDv7. */
+/** The id in its one form. Fails with INVALID_REQUEST where it isn't a UUIDv7, or of a time to come. */
 export function parseRequestId(given: string): string {
   const requestId = given.toLowerCase();
-  if (UUID_V7.test(requestId)) return requestId;
-  throw invalid("request_id", "must be a UUID of version 7: 8, 4, 4, 4 and 12 hexadecimal digits");
+  if (!UUID_V7.test(requestId)) {
+    throw invalid("request_id", "must be a UUID of version 7: 8, 4, 4, 4 and 12 hexadecimal digits");
+  }
+  if (isAhead(timeOfRequestId(requestId))) {
+    throw invalid("request_id", "was made more than a minute ahead of this server's clock");
+  }
+  return requestId;
 }
 
 /** Whether receipts of the id's time are not kept any more. */
@@ -67,20 +73,16 @@ export function isExpired(requestId: string): boolean {
   return timeOfRequestId(requestId) < Date.now() - postgresLimits.receiptRetentionMs;
 }
 
+function isAhead(time: number): boolean {
+  return time > Date.now() + postgresLimits.maxClockAheadMs;
+}
+
 // The first 48 bits: https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7
 function timeOfRequestId(requestId: string): number {
   return Number.parseInt(requestId.slice(0, 8) + requestId.slice(9, 13), 16);
 }
 
-function invalid(
-  field: string,
-  description: string,
-  { reason = "INVALID_REQUEST", sentBefore = false }: { reason?: Reason; sentBefore?: boolean } = {},
-): HandlerError {
-  return new HandlerError({
-    reason,
-    message: `${field} ${description}.`,
-    outcome: sentBefore ? "UNKNOWN" : "NOT_COMMITTED",
-    fields: [{ field, description }],
-  });
+function invalid(field: string, description: string, reason: Reason = "INVALID_REQUEST"): HandlerError {
+  const fields = [{ field, description }];
+  return new HandlerError({ reason, message: `${field} ${description}.`, fields });
 }
