@@ -19,7 +19,7 @@ import {
   requestInProgress,
 } from "@tandem/postgres";
 import { createTimeSlices, type Logger } from "@tandem/rpc";
-import { createAdmission, createWaitingRoom } from "./admission.ts";
+import { type Admission, createAdmission, createWaitingRoom } from "./admission.ts";
 import { createCatalog } from "./catalog.ts";
 import { createConnections } from "./connections.ts";
 import { createKeyQueues } from "./key-queues.ts";
@@ -60,22 +60,11 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
     maxRunning: limits.poolSize,
     room: createWaitingRoom(limits.maxWaiting),
   });
-  const keys = createKeyQueues(createWaitingRoom(limits.maxWaiting));
   const running = new Set<string>();
 
   const parse = (request: TransactionRequest, caller: Caller): Promise<TransactionPlan> =>
     parseTransaction(request, rules, caller.signal);
-  const apply = (
-    plan: TransactionPlan,
-    caller: Caller,
-    identity?: RequestIdentity,
-  ): Promise<TransactionResponse> => {
-    const once = (): Promise<TransactionResponse> =>
-      admission.run(caller, () => runTransaction(plan, executor, { caller, identity }));
-    const again = (): Promise<TransactionResponse> =>
-      retryConflicts(once, { retries: limits.conflictRetries, ...caller });
-    return plan.serializationKey === "" ? again() : keys.run(plan.serializationKey, caller, again);
-  };
+  const apply = createApply(executor, admission);
   const replay = async (stored: Uint8Array, caller: Caller): Promise<TransactionResponse> => {
     const response = fromStoredResponse(stored);
     response.writeToken = await settling.writeToken(caller);
@@ -118,6 +107,22 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
         statements[Symbol.asyncDispose](),
       ]);
     },
+  };
+}
+
+/** Applies a plan in its key's turn, when it is admitted, and again where it had to give way to another. */
+function createApply(executor: Executor, admission: Admission) {
+  const { maxWaiting, conflictRetries: retries } = executor.limits;
+  const keys = createKeyQueues(createWaitingRoom(maxWaiting));
+  return (
+    plan: TransactionPlan,
+    caller: Caller,
+    identity?: RequestIdentity,
+  ): Promise<TransactionResponse> => {
+    const once = (): Promise<TransactionResponse> =>
+      admission.run(caller, () => runTransaction(plan, executor, { caller, identity }));
+    const again = (): Promise<TransactionResponse> => retryConflicts(once, { retries, ...caller });
+    return plan.serializationKey === "" ? again() : keys.run(plan.serializationKey, caller, again);
   };
 }
 
