@@ -7,8 +7,9 @@ import { readChaosConfig } from "./config.ts";
 import { createRandom } from "./random.ts";
 
 const { seed, cancellations } = readChaosConfig();
-const LEAVING_CALLERS = 8;
-const STAYING_CALLERS = 8;
+// Together as many as there are connections: nobody is refused for what he would wait.
+const LEAVING_CALLERS = 5;
+const STAYING_CALLERS = 5;
 
 let pair: Pair;
 let assistant: Service;
