@@ -14,15 +14,17 @@ export function asUnknown(error: CallError): CallError {
 
 /** The error for a caller whose request was refused for good after it had failed with an outcome unknown. */
 export function asNotCommitted(error: CallError): HandlerError {
-  if (error instanceof HandlerError) {
+  // What might have passed can't any more: its words would mislead.
+  if (error instanceof HandlerError && !error.retryable) {
     return Object.assign(error.withOutcome("NOT_COMMITTED"), { cause: error });
   }
   return new HandlerError({
     code: StatusCode.ABORTED,
     reason: "REQUEST_REFUSED",
     retryable: false,
-    method: error.method,
-    message: "The answer was lost. Nothing of the request was applied, and nothing of it ever will be.",
+    ...(error.method === undefined ? {} : { method: error.method }),
+    message:
+      "No answer came. The request is settled: nothing of it was applied, and nothing of it ever will be.",
     cause: error,
   });
 }

@@ -57,13 +57,18 @@ async function sendAndSettle(
   const until = bounds.deadline - Math.min(timeLeft * limits.settlingShare, limits.maxSettlingMs);
   const isWorthIt = (error: CallError): boolean => write.failed(error) || canGetBetter(error);
   try {
-    return await sendWithRetries(owner, { bounds, until, isWorthIt }, (options) =>
+    return await sendWithRetries(owner, { bounds, until, isWorthIt, isFree: isRunning }, (options) =>
       client.transaction({ ...request, ...write.next() }, options),
     );
   } catch (error) {
     if (!isCallError(error) || write.attempt === 0) throw error;
     return settle(owner, { error, requestId: write.requestId, bounds });
   }
+}
+
+// To fence a copy that is about to commit would be to lose what is nearly done.
+function isRunning(error: CallError): boolean {
+  return error instanceof HandlerError && error.reason === "REQUEST_IN_PROGRESS";
 }
 
 /** One write, from send to send. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { DbProxy as DbProxyService } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import type { CallOptions, Channel, Client } from "@tandem/rpc";
+import { type CallOptions, type Channel, type Client, TransportError } from "@tandem/rpc";
 import type { CallBounds } from "./call-bounds.ts";
 import type { DbProxyLimits } from "./limits.ts";
 import { type CallError, canGetBetter, isCallError, retryDelayMs } from "./retry.ts";
@@ -21,6 +21,8 @@ export interface RetryOptions {
   /** When each send of it ends, where that is before the call does. */
   readonly until?: number;
   readonly maxRetries?: number;
+  /** Says of a failure that the retry after it doesn't count: until there is no time left. */
+  readonly isFree?: (error: CallError) => boolean;
   /** Hears of every failure before the next send; says whether a further one is worth it. */
   readonly isWorthIt?: (error: CallError) => boolean;
 }
@@ -31,17 +33,24 @@ export interface RetryOptions {
  */
 export async function sendWithRetries<T>(
   { limits, budget, channel, closing }: Owner,
-  { bounds, until = bounds.deadline, maxRetries = limits.maxRetries, isWorthIt = canGetBetter }: RetryOptions,
+  options: RetryOptions,
   send: (options: CallOptions) => Promise<T>,
 ): Promise<T> {
-  for (let retry = 1; ; retry += 1) {
+  const { bounds, until = bounds.deadline, maxRetries = limits.maxRetries } = options;
+  const { isWorthIt = canGetBetter, isFree = () => false } = options;
+  let retries = 0;
+  for (let failures = 1; ; failures += 1) {
     try {
       return await send(bounds.toCallOptions(until));
     } catch (error) {
-      if (!isCallError(error) || !isWorthIt(error) || retry > maxRetries) throw error;
-      const delayMs = retryDelayMs(error, retry, { limits });
+      if (!isCallError(error) || !isWorthIt(error)) throw error;
+      if (!isFree(error)) retries += 1;
+      const delayMs = retryDelayMs(error, failures, { limits });
       const over = channel.closed || bounds.signal?.aborted === true || Date.now() + delayMs >= until;
-      if (over || !budget.spend()) throw error;
+      if (over || retries > maxRetries) throw error;
+      // What nobody was there to take is no burden to anybody.
+      const unsent = error instanceof TransportError && error.sent === "no";
+      if (!unsent && !budget.spend()) throw error;
       await pause(delayMs, [bounds.signal, closing]);
     }
   }

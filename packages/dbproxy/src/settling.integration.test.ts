@@ -58,31 +58,34 @@ describe("a transaction whose outcome is unknown", () => {
     expect(owner.asked).toMatchObject([{ requestId: owner.transactions[0]?.requestId, fence: true }]);
   });
 
-  it("is settled as refused: the handler's own error, which now says that nothing is committed", async () => {
+  it("is settled as refused: REQUEST_REFUSED, since what might have passed can't any more, with its cause", async () => {
     const unsettled = new HandlerError({
       reason: "COMMIT_OUTCOME_UNKNOWN",
       message: "The connection was lost.",
-      step: 0,
-      database: { sqlstate: "08006" },
     });
     await using owner = await startOwner(() => Promise.reject(unsettled), refused);
     const error = await failure(owner.db.transaction(steps()));
     expect(error).toMatchObject({
       name: "HandlerError",
-      reason: "COMMIT_OUTCOME_UNKNOWN",
+      reason: "REQUEST_REFUSED",
       outcome: "NOT_COMMITTED",
-      // Not under this id.
       retryable: false,
       retryAfterMs: undefined,
-      code: StatusCode.UNKNOWN,
-      step: 0,
-      database: { sqlstate: "08006" },
-      message: "The connection was lost.",
+      code: StatusCode.ABORTED,
       cause: { reason: "COMMIT_OUTCOME_UNKNOWN", outcome: "UNKNOWN" },
     });
     expect(requestIdOf(error)).toBe(owner.transactions[4]?.requestId);
     expect(owner.asked).toHaveLength(1);
   });
+
+  it("is not settled while a copy of it is running, as long as there is time", async () => {
+    let sends = 0;
+    const running = new HandlerError({ reason: "REQUEST_IN_PROGRESS", message: "Running.", retryAfterMs: 1 });
+    const answer = { results: [{}], replayed: true };
+    await using owner = await startOwner(() => (++sends < 8 ? Promise.reject(running) : answer), refused);
+    expect(await owner.db.transaction(steps(), { timeoutMs: 20_000 })).toMatchObject({ replayed: true });
+    expect(owner.asked).toHaveLength(0);
+  }, 30_000);
 
   it("is settled as refused where no handler spoke: REQUEST_REFUSED, and why it was asked", async () => {
     await using owner = await startOwner(

@@ -42,7 +42,7 @@ export const defaultRpcLimits: RpcLimits = {
   keepaliveTimeMs: 20_000,
   keepaliveTimeoutMs: 5_000,
   minReconnectMs: 100,
-  maxReconnectMs: 2_000,
+  maxReconnectMs: 500,
   drainTimeoutMs: 8_000,
   leaveTimeoutMs: 500,
 };

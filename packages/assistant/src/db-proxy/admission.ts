@@ -49,7 +49,7 @@ export function createAdmission({ maxRunning, room, maxWaiting = room.size }: Ad
       return;
     }
     if (room.taken >= room.size || waiting.size >= maxWaiting) {
-      const message = `${running} transactions run and ${room.taken} wait: this one was not begun. Try again soon.`;
+      const message = `Of those that run and wait there are too many (${running} and ${waiting.size} before this one, ${room.taken} wait in all): it was not begun. Try again soon.`;
       throw new HandlerError({ reason: "OVERLOADED", message });
     }
     if (msLeft(applicant) < times.leastMs(waiting.size + 1)) {

@@ -18,7 +18,7 @@ import {
   type RequestIdentity,
   requestInProgress,
 } from "@tandem/postgres";
-import { createTimeSlices, type Logger } from "@tandem/rpc";
+import { createTimeSlices, HandlerError, type Logger } from "@tandem/rpc";
 import { type Admission, createAdmission, createWaitingRoom } from "./admission.ts";
 import { createCatalog } from "./catalog.ts";
 import { createConnections } from "./connections.ts";
@@ -91,7 +91,7 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
       });
     },
     receipt: async ({ requestId, fence }, caller) => {
-      const key = { caller: caller.name, requestId: parseRequestId(requestId) };
+      const key = { caller: caller.name, requestId: parseReceiptId(requestId) };
       if (isExpired(key.requestId)) return receiptResponse(ReceiptState.EXPIRED);
       const { receipts } = settling;
       const receipt = await (fence ? receipts.settle(key, caller) : receipts.find(key, caller));
@@ -124,6 +124,15 @@ function createApply(executor: Executor, admission: Admission) {
     const again = (): Promise<TransactionResponse> => retryConflicts(once, { retries, ...caller });
     return plan.serializationKey === "" ? again() : keys.run(plan.serializationKey, caller, again);
   };
+}
+
+// That it can't be asked for says nothing of what became of it.
+function parseReceiptId(given: string): string {
+  try {
+    return parseRequestId(given);
+  } catch (error) {
+    throw error instanceof HandlerError ? error.withOutcome("UNKNOWN") : error;
+  }
 }
 
 function identityOf(request: TransactionRequest, caller: Caller, fingerprint: Uint8Array): RequestIdentity {

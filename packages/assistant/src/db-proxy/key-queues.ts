@@ -6,7 +6,7 @@ export interface KeyQueues {
 }
 
 // One key that is stuck leaves room for the others.
-const SHARE_OF_A_KEY = 0.25;
+const SHARE_OF_A_KEY = 0.5;
 
 /** Those who wait for a key wait in `room`. */
 export function createKeyQueues(room: WaitingRoom): KeyQueues {

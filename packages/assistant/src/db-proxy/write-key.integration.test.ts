@@ -16,7 +16,7 @@ const next = step("INSERT INTO numbers SELECT coalesce(max(n), 0) + 1 FROM numbe
 let one: ProxyFixture;
 let other: Replica;
 beforeAll(async () => {
-  one = await createProxyFixture({ poolSize: 4, maxWaiting: 80 });
+  one = await createProxyFixture({ poolSize: 4, maxWaiting: 40 });
   other = await one.addReplica();
   await one.define("CREATE TABLE numbers (n int NOT NULL)");
 });

@@ -86,7 +86,8 @@ async function answer<Response>(receipt: Receipt, write: IdentifiedWrite<Respons
     return write.replay(receipt.response);
   throw new HandlerError({
     reason: "REQUEST_ID_REUSED",
-    message: "This request_id was committed with other steps: every write needs an id of its own.",
+    message:
+      "This request_id was committed with other steps, isolation or serialization_key: ask for its receipt, and give another write an id of its own.",
     fields: [{ field: "request_id", description: "belongs to another request" }],
   });
 }

@@ -48,10 +48,11 @@ function check(given: GivenIdentity): RequestIdentity {
   if (isAhead(requestedAt.getTime())) {
     throw invalid("meta.requested_at", "is more than a minute ahead of this server's clock");
   }
-  if (isExpired(requestId) || requestedAt.getTime() < Date.now() - postgresLimits.receiptRetentionMs) {
-    const why =
-      "is older than receipts are kept: it is not run, and whether it was run before is not known any more";
-    throw invalid("request_id", why, "REQUEST_ID_EXPIRED");
+  const why =
+    "is older than receipts are kept: it is not run, and whether it was run before is not known any more";
+  if (isExpired(requestId)) throw invalid("request_id", why, "REQUEST_ID_EXPIRED");
+  if (requestedAt.getTime() < Date.now() - postgresLimits.receiptRetentionMs) {
+    throw invalid("meta.requested_at", why, "REQUEST_ID_EXPIRED");
   }
   return { ...given, requestId, requestedAt };
 }

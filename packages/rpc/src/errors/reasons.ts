@@ -36,7 +36,8 @@ export const reasonTraits: Readonly<Record<Reason, ReasonTraits>> = {
   INVALID_REQUEST: invalid,
   EMPTY_TRANSACTION: invalid,
   REQUEST_TOO_LARGE: invalid,
-  REQUEST_ID_REUSED: invalid,
+  // Something else was committed under the id.
+  REQUEST_ID_REUSED: { ...invalid, outcome: "COMMITTED" },
   REQUEST_ID_EXPIRED: invalid,
   SQL_INVALID: invalid,
   DATA_EXCEPTION: invalid,

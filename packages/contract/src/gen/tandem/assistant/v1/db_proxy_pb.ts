@@ -465,7 +465,8 @@ export type GetReceiptRequest = Message<"tandem.assistant.v1.GetReceiptRequest">
   requestId: string;
 
   /**
-   * Waits for a send in flight to end, and refuses every later one.
+   * Settles it: waits for a send that is committing, and refuses every other one, also one that is
+   * still running its steps.
    *
    * @generated from field: bool fence = 2;
    */
