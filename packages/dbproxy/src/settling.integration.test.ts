@@ -81,7 +81,7 @@ describe("a transaction whose outcome is unknown", () => {
   it("is not settled while a copy of it is running, as long as there is time", async () => {
     let sends = 0;
     const running = new HandlerError({ reason: "REQUEST_IN_PROGRESS", message: "Running.", retryAfterMs: 1 });
-    const answer = { results: [{}], replayed: true };
+    const answer = { results: [{ changes: 1n }], writeToken: "", replayed: true };
     await using owner = await startOwner(() => (++sends < 8 ? Promise.reject(running) : answer), refused);
     expect(await owner.db.transaction(steps(), { timeoutMs: 20_000 })).toMatchObject({ replayed: true });
     expect(owner.asked).toHaveLength(0);
