@@ -19,6 +19,14 @@ export {
   waitForPeer,
   type WaitForPeerOptions,
 } from "./health/wait-for-peer.ts";
+export type { StreamItem } from "./identity/admission.ts";
+export type { ChannelIdentityOptions, ChannelTls } from "./identity/channel-identity.ts";
+export type { IdentityOptions } from "./identity/gate.ts";
+export { isLoopback, PlaintextError } from "./identity/loopback.ts";
+export { allow, type Rule, type Rules } from "./identity/rules.ts";
+export type { TlsFiles } from "./identity/tls-files.ts";
+export { hashToken } from "./identity/tokens.ts";
+export { CredentialsFileError } from "./identity/watched-files.ts";
 export { defaultRpcLimits, type RpcLimits } from "./limits.ts";
 export { createLogger, type Logger, type LoggerOptions } from "./logger.ts";
 export { type ProcessConfig, readProcessConfig } from "./process/process-config.ts";

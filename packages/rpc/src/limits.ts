@@ -23,6 +23,10 @@ export interface RpcLimits {
   /** Connections are opened again after at least and at most this long. */
   readonly minReconnectMs: number;
   readonly maxReconnectMs: number;
+  /** How often the files of certificates and tokens are read again, and running streams are judged anew. */
+  readonly credentialsPollMs: number;
+  /** Tokens that a server takes at a time: each is compared with whatever a call shows. */
+  readonly maxTokens: number;
   /** How long a server waits for running calls when it is told to stop. */
   readonly drainTimeoutMs: number;
   /** How long, after the last call, it waits for clients to leave that were told to. */
@@ -43,6 +47,8 @@ export const defaultRpcLimits: RpcLimits = {
   keepaliveTimeoutMs: 5_000,
   minReconnectMs: 100,
   maxReconnectMs: 500,
+  credentialsPollMs: 250,
+  maxTokens: 1_000,
   drainTimeoutMs: 8_000,
   leaveTimeoutMs: 500,
 };

@@ -1,14 +1,13 @@
-import { type ChannelCredentials, Client, credentials } from "@grpc/grpc-js";
+import { Client } from "@grpc/grpc-js";
+import { type ChannelIdentityOptions, openChannelIdentity } from "../identity/channel-identity.ts";
 import { defaultRpcLimits, type RpcLimits, wireLimit } from "../limits.ts";
 
-export interface ChannelOptions {
+export interface ChannelOptions extends ChannelIdentityOptions {
   /**
    * Where the other side listens: `host:port`, or several of them, or a grpc target such as
    * `dns:///assistant:7402`. Calls are spread over every address that it resolves to.
    */
   readonly address: string | readonly string[];
-  /** Plaintext where it isn't said. */
-  readonly credentials?: ChannelCredentials;
   readonly limits?: Partial<RpcLimits>;
 }
 
@@ -18,6 +17,8 @@ export interface Channel {
   readonly limits: RpcLimits;
   /** For this package's own use: grpc-js's client, which knows no service. */
   readonly grpc: Client;
+  /** For this package's own use: the authorization that a call which is sent now goes with. */
+  readonly authorization: () => string | undefined;
   /** For this package's own use: what still runs, to be cancelled when the channel is closed. */
   readonly running: Set<{ cancel(): void }>;
   readonly closed: boolean;
@@ -25,11 +26,16 @@ export interface Channel {
   close(): void;
 }
 
-/** Creates a channel. It connects with the first call, and again by itself whenever it lost the peer. */
+/**
+ * Creates a channel. It connects with the first call, and again by itself whenever it lost the peer. Fails with a
+ * CredentialsFileError where a file that it is given can't be used, and with a PlaintextError where a token would
+ * leave this machine in plaintext.
+ */
 export function createChannel(options: ChannelOptions): Channel {
   const limits = { ...defaultRpcLimits, ...options.limits };
   const { address, target } = toTarget(options.address);
-  const grpc = new Client(target, options.credentials ?? credentials.createInsecure(), {
+  const identity = openChannelIdentity(options, target, limits);
+  const grpc = new Client(target, identity.credentials, {
     "grpc.service_config": JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
     // A service config from DNS could switch on retries behind our back. Without one, grpc-js sends again
     // only what the peer's HTTP/2 layer refused before any handler saw it, which no caller needs to hear of.
@@ -37,6 +43,8 @@ export function createChannel(options: ChannelOptions): Channel {
     "grpc.enable_http_proxy": 0,
     // A channel of its own: closing it closes its connections, and nobody else's.
     "grpc.use_local_subchannel_pool": 1,
+    // Whom TLS asks for: Node warns where that is an address.
+    ...(options.tls?.peer === undefined ? {} : { "grpc.ssl_target_name_override": options.tls.peer }),
     "grpc.max_send_message_length": wireLimit(limits.maxRequestBytes),
     "grpc.max_receive_message_length": wireLimit(limits.maxResponseBytes),
     "grpc.keepalive_time_ms": limits.keepaliveTimeMs,
@@ -52,6 +60,7 @@ export function createChannel(options: ChannelOptions): Channel {
     address,
     limits,
     grpc,
+    authorization: () => identity.authorization(),
     running,
     get closed() {
       return closed;
@@ -61,6 +70,7 @@ export function createChannel(options: ChannelOptions): Channel {
       // grpc-js alone would let them run until their deadlines.
       for (const call of running) call.cancel();
       grpc.close();
+      identity.close();
     },
   };
 }

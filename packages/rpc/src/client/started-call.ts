@@ -17,6 +17,7 @@ import {
 import type { HandlerError } from "../errors/handler-error.ts";
 import { fromStatus } from "../errors/status-details.ts";
 import { TransportError } from "../errors/transport-error.ts";
+import { AUTHORIZATION_HEADER } from "../identity/presented.ts";
 import { CALL_ID_HEADER } from "../server/handler-context.ts";
 import type { CallOptions } from "./call-options.ts";
 import type { Channel } from "./channel.ts";
@@ -58,7 +59,10 @@ export class StartedCall {
   // stream. No earlier public sign tells a request that may be under way from one that can't be.
   readonly #onPicked = (_: unknown, callback: (error: null, metadata: Metadata) => void): void => {
     this.#sent = "maybe";
-    callback(null, NO_METADATA);
+    const authorization = this.#channel.authorization();
+    // What the caller says of this one call goes before what the channel says of all.
+    const own = this.metadata.get(AUTHORIZATION_HEADER).length > 0;
+    callback(null, authorization === undefined || own ? NO_METADATA : withAuthorization(authorization));
   };
 
   /**
@@ -139,6 +143,12 @@ export class StartedCall {
 }
 
 const NO_METADATA = new Metadata();
+
+function withAuthorization(authorization: string): Metadata {
+  const metadata = new Metadata();
+  metadata.set(AUTHORIZATION_HEADER, authorization);
+  return metadata;
+}
 
 function earliestDeadline(channel: Channel, method: DescMethod, options: CallOptions): number {
   const { timeoutMs, deadline, context } = options;

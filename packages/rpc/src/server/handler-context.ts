@@ -1,4 +1,5 @@
 import type { Metadata } from "@grpc/grpc-js";
+import type { StreamItem } from "../identity/admission.ts";
 import type { Logger } from "../logger.ts";
 
 /** Carries the id under which a call, and the calls that it leads to, are logged on every side. */
@@ -9,6 +10,16 @@ export interface HandlerContext {
   /** `tandem.assistant.v1.DbProxy/Transaction` */
   readonly method: string;
   readonly callId: string;
+  /**
+   * Who calls, by its certificate or its token. Undefined where the server was given no `identity`, and for
+   * methods that anyone may call.
+   */
+  readonly caller: string | undefined;
+  /**
+   * Who an item of this stream comes from, where it stands for a call of its own. Throws the HandlerError that
+   * the call would be refused with.
+   */
+  readonly authoriseItem: (item: StreamItem) => string | undefined;
   /** The caller's address, for the log. Not an identity. */
   readonly peer: string;
   /** When the caller stops waiting. */
@@ -20,6 +31,7 @@ export interface HandlerContext {
   readonly signal: AbortSignal;
   /** Aborted when the server begins to drain: a stream without an end of its own should end now. */
   readonly draining: AbortSignal;
+  /** What the caller sent along, without its credentials where the server looks at them. */
   readonly metadata: Metadata;
   /** Sent with the first response, and with the status. */
   readonly responseHeaders: Metadata;

@@ -5,7 +5,6 @@ import { once } from "node:events";
 import { HandlerError } from "../errors/handler-error.ts";
 import { type AnswerStatus, toAnswer } from "./answer.ts";
 import type { HandlerContext } from "./handler-context.ts";
-import type { Interceptor } from "./handlers.ts";
 import type { RunningCall } from "./running-call.ts";
 
 type Unary = (
@@ -24,7 +23,7 @@ export interface CallRunner {
     path: string,
   ) => RunningCall;
   readonly finish: (call: RunningCall) => void;
-  readonly intercept: Interceptor;
+  readonly intercept: (call: RunningCall, next: () => Promise<void>) => Promise<void>;
 }
 
 /** What grpc-js calls for a method with one request and one response. */
@@ -42,7 +41,7 @@ export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner
     const answer = async (): Promise<void> => {
       const failure = await attempt(running, async () => {
         try {
-          await runner.intercept(context, run);
+          await runner.intercept(running, run);
         } catch (error) {
           throw handled ? error : await refusal(() => running.decode(method.input, call.request), error);
         }
@@ -78,11 +77,13 @@ export function streamingCall(method: DescMethod, handler: Streaming, runner: Ca
     const run = async (): Promise<void> => {
       const responses = handler(readRequests(method, stream, running), context);
       for await (const response of untilAborted(responses, context.signal)) {
-        await write(stream, await running.encode(method.output, response), context);
+        const bytes = await running.encode(method.output, response);
+        running.recheckAdmission();
+        await write(stream, bytes, context);
       }
     };
     const answer = async (): Promise<void> => {
-      const failure = await attempt(running, () => runner.intercept(context, run));
+      const failure = await attempt(running, () => runner.intercept(running, run));
       if (failure === undefined) {
         stream.end(context.responseTrailers);
       } else {
@@ -131,6 +132,7 @@ async function* readRequests(
   try {
     // Without destroyOnReturn the stream can still be answered when the handler stops reading early.
     for await (const bytes of stream.iterator({ destroyOnReturn: false })) {
+      if (!running.recheckAdmission()) throw running.context.signal.reason;
       yield await running.decode(method.input, bytes);
     }
   } catch (error) {

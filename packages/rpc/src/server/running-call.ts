@@ -3,6 +3,7 @@ import { Metadata } from "@grpc/grpc-js";
 import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
 import { randomUUID } from "node:crypto";
 import { HandlerError } from "../errors/handler-error.ts";
+import type { Admission } from "../identity/admission.ts";
 import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { CALL_ID_HEADER, type HandlerContext } from "./handler-context.ts";
@@ -13,6 +14,9 @@ import type { TimeSlices } from "../time-slices.ts";
 export interface RunningCallOptions {
   readonly call: ServerSurfaceCall;
   readonly method: string;
+  /** Streams are judged anew while they run; who calls once is judged once. */
+  readonly streaming: boolean;
+  readonly admission: Admission;
   readonly limits: RpcLimits;
   readonly logger: Logger;
   readonly draining: AbortSignal;
@@ -27,6 +31,8 @@ const ENDINGS = {
 /** One call while its handler runs: its context, its cancellation, and the way in and out of bytes. */
 export class RunningCall {
   readonly context: HandlerContext;
+  readonly streaming: boolean;
+  readonly #admission: Admission;
   readonly #limits: RpcLimits;
   readonly #slices: TimeSlices;
   /** Settles when the answer is on its way. */
@@ -37,7 +43,9 @@ export class RunningCall {
   #decoded = 0;
 
   constructor(options: RunningCallOptions) {
-    const { call, method, logger, draining } = options;
+    const { call, method, admission, logger, draining } = options;
+    this.#admission = admission;
+    this.streaming = options.streaming;
     this.#limits = options.limits;
     this.#slices = options.slices;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -48,6 +56,8 @@ export class RunningCall {
     this.context = {
       method,
       callId,
+      caller: admission.caller,
+      authoriseItem: (item) => admission.authoriseItem(item),
       peer: call.getPeer(),
       deadline: deadline === Infinity ? undefined : new Date(deadline),
       signal: this.#ended.signal,
@@ -65,6 +75,26 @@ export class RunningCall {
     if (this.#answered || this.#ended.signal.aborted) return;
     const message = ENDINGS[reason];
     this.#ended.abort(new HandlerError({ reason, message, outcome: "UNKNOWN" }));
+  }
+
+  /** Throws what the call is refused with before its handler runs. */
+  checkAdmission(): void {
+    this.#admission.check();
+  }
+
+  /**
+   * Judges a stream anew while it runs: a caller that may not go on is told so, and so is the handler. What was
+   * done by then stays done. Gives whether it may go on.
+   */
+  recheckAdmission(): boolean {
+    try {
+      this.#admission.check();
+      return true;
+    } catch (error) {
+      if (!this.#answered)
+        this.#ended.abort(error instanceof HandlerError ? error.withOutcome("UNKNOWN") : error);
+      return false;
+    }
   }
 
   /** From here on the end of the call is no cancellation: grpc-js reports both alike. */

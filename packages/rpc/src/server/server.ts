@@ -6,9 +6,13 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedHandleCall } from "@grpc/grpc-js";
+import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
 import { HandlerError } from "../errors/handler-error.ts";
 import { createHealth, type Health } from "../health/health-service.ts";
 import { defaultRpcLimits, type RpcLimits, wireLimit } from "../limits.ts";
+import { type Admission, EVERYONE } from "../identity/admission.ts";
+import { checkIdentity, type Gate, type IdentityOptions, openGate } from "../identity/gate.ts";
+import { checkPlaintext } from "../identity/loopback.ts";
 import type { Logger } from "../logger.ts";
 import { addReflection } from "../reflection.ts";
 import { settlesWithin } from "../settles-within.ts";
@@ -22,7 +26,12 @@ import { RunningCall } from "./running-call.ts";
 export interface RpcServerOptions {
   readonly logger: Logger;
   readonly limits?: Partial<RpcLimits>;
-  /** Run around every call, the first one outermost. */
+  /**
+   * Who calls, and who may call what. Without it a server knows nobody and lets everyone in, and so listens on
+   * this machine alone: a part for tests, not for a service.
+   */
+  readonly identity?: IdentityOptions;
+  /** Run around every call that is let in, the first one outermost. */
   readonly interceptors?: readonly Interceptor[];
   /** Refuses the calls of a service with NOT_READY for as long as its health isn't SERVING. */
   readonly refuseUntilServing?: boolean;
@@ -47,6 +56,8 @@ export class RpcServer {
   readonly #slices = createTimeSlices();
   readonly #services: DescService[] = [];
   readonly #reflection: boolean;
+  readonly #identity: IdentityOptions | undefined;
+  #gate: Gate | undefined;
   readonly #refuseUntilServing: boolean;
   #drained: Promise<DrainResult> | undefined;
 
@@ -55,6 +66,8 @@ export class RpcServer {
     this.#limits = { ...defaultRpcLimits, ...options.limits };
     this.#interceptors = options.interceptors ?? [];
     this.#reflection = options.reflection ?? false;
+    this.#identity = options.identity;
+    if (options.identity !== undefined) checkIdentity(options.identity);
     this.#refuseUntilServing = options.refuseUntilServing ?? false;
     this.#grpc = new Server({
       "grpc.max_receive_message_length": wireLimit(this.#limits.maxRequestBytes),
@@ -94,11 +107,17 @@ export class RpcServer {
     if (service.typeName !== this.health.service.typeName) this.health.set(service.typeName, false);
   }
 
-  /** Listens on `host:port`; port 0 takes a free one. Gives the address that it listens on. */
-  async listen(address: string, credentials?: ServerCredentials): Promise<string> {
-    if (this.#reflection) addReflection(this.#grpc, this.#services);
+  /**
+   * Listens on `host:port`; port 0 takes a free one. Gives the address that it listens on. Fails with a
+   * PlaintextError where others could read along, and with a CredentialsFileError where a file can't be used.
+   */
+  async listen(address: string): Promise<string> {
+    const credentials = this.#openGate(address);
+    if (this.#reflection) {
+      addReflection(this.#grpc, this.#services, (call, method) => this.#admit(call, method).check());
+    }
     const port = await new Promise<number>((resolve, reject) => {
-      this.#grpc.bindAsync(address, credentials ?? ServerCredentials.createInsecure(), (error, bound) =>
+      this.#grpc.bindAsync(address, credentials, (error, bound) =>
         error === null ? resolve(bound) : reject(new ListenError(address, error)),
       );
     });
@@ -129,14 +148,34 @@ export class RpcServer {
     const shutDown = new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()));
     await settlesWithin(shutDown, Math.max(0, until - Date.now()));
     this.#grpc.forceShutdown();
+    this.#gate?.close();
     return { forced };
+  }
+
+  #openGate(address: string): ServerCredentials {
+    if (this.#identity === undefined) {
+      checkPlaintext(address);
+      return ServerCredentials.createInsecure();
+    }
+    const onDoubt = (): void => {
+      for (const call of this.#running) if (call.streaming) call.recheckAdmission();
+    };
+    const options = { identity: this.#identity, limits: this.#limits, logger: this.#logger };
+    this.#gate = openGate({ ...options, address, onDoubt });
+    return this.#gate.credentials;
+  }
+
+  #admit(call: ServerSurfaceCall, method: string): Admission {
+    if (this.#identity === undefined) return EVERYONE;
+    if (this.#gate === undefined) throw new TypeError("A call came before the server listened.");
+    return this.#gate.admit(call, method);
   }
 
   #toGrpc(method: DescMethod, handler: AnyHandler): UntypedHandleCall {
     const runner: CallRunner = {
-      begin: (call, path) => this.#begin(call, path),
+      begin: (call, path) => this.#begin(call, path, method.methodKind !== "unary"),
       finish: (call) => this.#finish(call),
-      intercept: (context, next) => this.#intercept(context, next),
+      intercept: (running, next) => this.#intercept(running, next),
     };
     switch (method.methodKind) {
       case "unary":
@@ -150,11 +189,13 @@ export class RpcServer {
     }
   }
 
-  #begin(call: ConstructorParameters<typeof RunningCall>[0]["call"], method: string): RunningCall {
+  #begin(call: ServerSurfaceCall, method: string, streaming: boolean): RunningCall {
     const draining = this.#draining.signal;
     const running = new RunningCall({
       call,
       method,
+      streaming,
+      admission: this.#admit(call, method),
       limits: this.#limits,
       logger: this.#logger,
       draining,
@@ -174,7 +215,9 @@ export class RpcServer {
     call.finish();
   }
 
-  async #intercept(context: HandlerContext, next: () => Promise<void>): Promise<void> {
+  async #intercept(running: RunningCall, next: () => Promise<void>): Promise<void> {
+    const { context } = running;
+    running.checkAdmission();
     if (context.draining.aborted) {
       throw new HandlerError({
         reason: "DRAINING",

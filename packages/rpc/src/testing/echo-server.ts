@@ -1,6 +1,8 @@
 import type { DestinationStream } from "pino";
 import { type Channel, createChannel } from "../client/channel.ts";
 import { type Client, createClient } from "../client/client.ts";
+import type { ChannelIdentityOptions } from "../identity/channel-identity.ts";
+import type { IdentityOptions } from "../identity/gate.ts";
 import type { RpcLimits } from "../limits.ts";
 import { createLogger } from "../logger.ts";
 import type { Handlers, Interceptor } from "../server/handlers.ts";
@@ -25,6 +27,9 @@ export interface EchoPairOptions {
   readonly interceptors?: readonly Interceptor[];
   readonly reflection?: boolean;
   readonly refuseUntilServing?: boolean;
+  readonly identity?: IdentityOptions;
+  /** Who the client is: nobody where it isn't said. */
+  readonly as?: ChannelIdentityOptions;
 }
 
 /** A server on a free port and a client of it; both are closed when the pair is disposed of. */
@@ -33,10 +38,18 @@ export async function startEcho(options: EchoPairOptions = {}): Promise<EchoPair
   const destination: DestinationStream = { write: (line) => void log.push(JSON.parse(line)) };
   const logger = createLogger({ service: "echo", level: "debug", destination });
   const { limits = {}, interceptors = [], reflection = false, refuseUntilServing = false } = options;
-  const server = new RpcServer({ logger, limits, interceptors, reflection, refuseUntilServing });
+  const { identity, as } = options;
+  const server = new RpcServer({
+    logger,
+    limits,
+    interceptors,
+    reflection,
+    refuseUntilServing,
+    ...(identity === undefined ? {} : { identity }),
+  });
   server.addService(Echo, { ...echoHandlers, ...options.handlers });
   const address = await server.listen(options.address ?? "127.0.0.1:0");
-  const channel = createChannel({ address, limits: options.clientLimits ?? limits });
+  const channel = createChannel({ address, limits: options.clientLimits ?? limits, ...as });
   return {
     server,
     address,
