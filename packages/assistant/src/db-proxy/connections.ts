@@ -29,6 +29,8 @@ const CLOSE_MS = 2_000;
 // What a session must be for values to have one text form, whatever the server's defaults are.
 const sessionSettings = {
   search_path: "public,pg_temp",
+  // A text must be to this server what it was to the parser that judged it.
+  standard_conforming_strings: "on",
   TimeZone: "UTC",
   DateStyle: "ISO,YMD",
   IntervalStyle: "postgres",

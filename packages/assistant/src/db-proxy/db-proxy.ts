@@ -24,6 +24,8 @@ import { createCatalog } from "./catalog.ts";
 import { createConnections } from "./connections.ts";
 import { createKeyQueues } from "./key-queues.ts";
 import { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
+import { notAllowed } from "./policy/judge.ts";
+import type { CallerPolicy, Policy } from "./policy/policy.ts";
 import { fingerprinting } from "./request-fingerprint.ts";
 import { retryConflicts } from "./retry-conflicts.ts";
 import { runQuery } from "./run-query.ts";
@@ -31,7 +33,7 @@ import { type Caller, type Executor, runTransaction } from "./run-transaction.ts
 import { createSettling } from "./settling.ts";
 import { createStatementCheck } from "./statement-check.ts";
 import { fromStoredResponse } from "./stored-response.ts";
-import { parseTransaction, type TransactionPlan } from "./transaction-request.ts";
+import { parseTransaction, type RequestRules, type TransactionPlan } from "./transaction-request.ts";
 
 /** The way into this service's database for a peer: whole transactions, what became of them, and reads. */
 export interface DbProxy extends AsyncDisposable {
@@ -44,6 +46,8 @@ export interface DbProxyOptions {
   /** The dbproxy role's: what it is granted is the most that a caller can reach. */
   readonly url: string;
   readonly limits?: Partial<DbProxyLimits>;
+  /** What each caller may do; without it every caller may do what the role may. */
+  readonly policy?: Policy | undefined;
   readonly logger: Logger;
 }
 
@@ -51,7 +55,9 @@ export interface DbProxyOptions {
 export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const limits = { ...defaultDbProxyLimits, ...options.limits };
   const statements = await createStatementCheck();
-  const rules = { limits, statements };
+  const rulesOf = ({ name }: Caller): RequestRules => {
+    return { limits, statements, policy: policyOf(name, options.policy) };
+  };
   const connections = createConnections({ url: options.url, limits, logger: options.logger });
   const settling = createSettling({ ...options, limits });
   const slices = createTimeSlices();
@@ -63,7 +69,7 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const running = new Set<string>();
 
   const parse = (request: TransactionRequest, caller: Caller): Promise<TransactionPlan> =>
-    parseTransaction(request, rules, caller.signal);
+    parseTransaction(request, rulesOf(caller), caller.signal);
   const apply = createApply(executor, admission);
   const replay = async (stored: Uint8Array, caller: Caller): Promise<TransactionResponse> => {
     const response = fromStoredResponse(stored);
@@ -99,7 +105,8 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
       if (receipt.state === "refused") return receiptResponse(ReceiptState.REFUSED);
       return receiptResponse(ReceiptState.COMMITTED, await replay(receipt.response, caller));
     },
-    query: (request, caller) => admission.run(caller, () => runQuery(request, executor, { caller, rules })),
+    query: (request, caller) =>
+      admission.run(caller, () => runQuery(request, executor, { caller, rules: rulesOf(caller) })),
     [Symbol.asyncDispose]: async () => {
       await Promise.all([
         connections.close(),
@@ -108,6 +115,11 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
       ]);
     },
   };
+}
+
+function policyOf(caller: string, policy: Policy | undefined): CallerPolicy | undefined {
+  if (policy === undefined || policy.callers.has(caller)) return policy?.callers.get(caller);
+  throw notAllowed("The policy of this database doesn't know this caller.");
 }
 
 /** Applies a plan in its key's turn, when it is admitted, and again where it had to give way to another. */

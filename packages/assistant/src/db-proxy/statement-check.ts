@@ -1,17 +1,28 @@
 import { HandlerError } from "@tandem/rpc";
+import { judge, judgeText, notAllowed } from "./policy/judge.ts";
+import type { CallerPolicy } from "./policy/policy.ts";
+import type { ReadAccess } from "./policy/read-access.ts";
 import { createStatementParser } from "./statement-parser.ts";
 import type { Parsed } from "./statement-parser-thread.ts";
 
 /** Judges statements' texts, each distinct one once. */
 export interface StatementCheck extends AsyncDisposable {
-  /** Fails with a HandlerError where the text is not one statement that may stand here. */
-  check(sql: string, use: StatementUse, signal: AbortSignal): Promise<void>;
+  /** Fails with a HandlerError where the text is not one statement that its caller may use here. */
+  check(sql: string, rules: StatementRules, signal: AbortSignal): Promise<void>;
+}
+
+export interface StatementRules {
+  readonly use: StatementUse;
+  /** The caller's; where there is none, the database role is the limit. */
+  readonly policy: CallerPolicy | undefined;
 }
 
 export type StatementUse = "step" | "query";
 
 // The texts of a program are few; the rest are those of one that makes them as it goes.
 const MAX_CACHED_CHARACTERS = 8 * 1024 * 1024;
+// What a column, a table or a function in what is known of a text weighs beside the text.
+const CHARACTERS_PER_NAME = 64;
 
 const stepStatements: ReadonlySet<string> = new Set([
   "SelectStmt",
@@ -24,40 +35,50 @@ const queryStatements: ReadonlySet<string> = new Set(["SelectStmt"]);
 
 /**
  * A check by PostgreSQL's own parser: exactly one SELECT, INSERT, UPDATE, DELETE or MERGE. That keeps a step
- * from ending its own transaction, and from other callers' receipts. What else it may touch is not judged here
- * yet: the database role is the limit.
+ * from ending its own transaction, and from other callers' receipts. What it touches is read once, and held
+ * against the policy of each caller that sends it.
  */
 export async function createStatementCheck(): Promise<StatementCheck> {
   const parser = await createStatementParser();
   const cache = createCache();
   return {
-    check: async (sql, use, signal) => {
+    check: async (sql, { use, policy }, signal) => {
+      const refusal = policy && judgeText(policy);
+      if (refusal !== undefined) throw refusal;
       let parsed = cache.get(sql);
       if (parsed === undefined) {
         parsed = await parser.parse(sql, signal);
         cache.add(sql, parsed);
       }
-      assertAllowed(parsed, use);
+      assertAllowed(parsed, { use, policy });
     },
     [Symbol.asyncDispose]: () => parser[Symbol.asyncDispose](),
   };
 }
 
-function assertAllowed(parsed: Parsed, use: StatementUse): void {
-  if ("refused" in parsed) throw refused("SQL_INVALID", parsed.refused);
+function assertAllowed(parsed: Parsed, { use, policy }: StatementRules): void {
+  if ("refused" in parsed) throw invalid(parsed.refused);
   if (parsed.statements !== 1) {
-    throw refused("SQL_INVALID", `A step is one statement; this text has ${parsed.statements}.`);
+    throw invalid(`A step is one statement; this text has ${parsed.statements}.`);
   }
   if (parsed.usesOwnTables) {
-    throw refused(
-      "STATEMENT_NOT_ALLOWED",
-      "The schema tandem holds receipts, which are nobody's to read or write.",
-    );
+    throw notAllowed("The schema tandem holds receipts, which are nobody's to read or write.");
   }
   const allowed = use === "step" ? stepStatements : queryStatements;
-  if (allowed.has(parsed.kind)) return;
-  const what = use === "step" ? "a SELECT, INSERT, UPDATE, DELETE or MERGE" : "a SELECT";
-  throw refused("STATEMENT_NOT_ALLOWED", `Only ${what} may stand here.`);
+  if (!allowed.has(parsed.kind)) {
+    const what = use === "step" ? "a SELECT, INSERT, UPDATE, DELETE or MERGE" : "a SELECT";
+    throw notAllowed(`Only ${what} may stand here.`);
+  }
+  if (policy === undefined) return;
+  const refusal = judge(parsed.access, policy);
+  if (refusal !== undefined) throw refusal;
+  if (use === "query" && writes(parsed.access)) throw notAllowed("A query reads: this one would write.");
+}
+
+/** Or locks rows, which a read-only transaction may not do either. */
+function writes(access: ReadAccess): boolean {
+  if ("refused" in access) return false;
+  return [...access.tables.values()].some((verbs) => verbs.insert ?? verbs.update ?? verbs.delete);
 }
 
 interface Cache {
@@ -70,12 +91,14 @@ function createCache(): Cache {
   const entries = new Map<string, Parsed>();
   let characters = 0;
   const remove = (sql: string): void => {
-    if (entries.delete(sql)) characters -= sql.length;
+    const parsed = entries.get(sql);
+    if (parsed !== undefined) characters -= weight(sql, parsed);
+    entries.delete(sql);
   };
   const add = (sql: string, parsed: Parsed): void => {
     remove(sql);
     entries.set(sql, parsed);
-    characters += sql.length;
+    characters += weight(sql, parsed);
     for (const [oldest] of entries) {
       if (characters <= MAX_CACHED_CHARACTERS) break;
       remove(oldest);
@@ -91,6 +114,16 @@ function createCache(): Cache {
   };
 }
 
-function refused(reason: "SQL_INVALID" | "STATEMENT_NOT_ALLOWED", message: string): HandlerError {
-  return new HandlerError({ reason, message });
+function weight(sql: string, parsed: Parsed): number {
+  if ("refused" in parsed || "refused" in parsed.access) return sql.length;
+  const { tables, functions, unclear } = parsed.access;
+  let names = tables.size + functions.size + unclear.size;
+  for (const verbs of tables.values()) {
+    for (const columns of [verbs.select, verbs.insert, verbs.update]) names += columns?.size ?? 0;
+  }
+  return sql.length + names * CHARACTERS_PER_NAME;
+}
+
+function invalid(message: string): HandlerError {
+  return new HandlerError({ reason: "SQL_INVALID", message });
 }

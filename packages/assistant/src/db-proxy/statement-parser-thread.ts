@@ -1,6 +1,7 @@
 // The thread of statement-parser.ts: PostgreSQL's own parser, as WASM.
 import { setFlagsFromString } from "node:v8";
 import { parentPort } from "node:worker_threads";
+import { type ReadAccess, readAccess } from "./policy/read-access.ts";
 
 // V8 would compile the parser a second time, for speed, once it is warm: that takes half a gigabyte of memory for a
 // moment, and makes it no faster. It has to hear of it before the module is there.
@@ -15,6 +16,8 @@ export type Parsed =
       readonly kind: string;
       /** It names a table of the schema `tandem`. */
       readonly usesOwnTables: boolean;
+      /** What the first statement touches, for a policy to judge. */
+      readonly access: ReadAccess;
     }
   | { readonly refused: string };
 
@@ -43,7 +46,8 @@ function answer(sql: string): ParserAnswer {
     const kind = Object.keys(stmts[0]?.stmt ?? {})[0] ?? "";
     // Within a literal of the caller's the quotes would stand behind backslashes.
     const usesOwnTables = JSON.stringify(stmts).includes('"schemaname":"tandem"');
-    return { parsed: { statements: stmts.length, kind, usesOwnTables }, spent: isFull() };
+    const access = readAccess(stmts[0]?.stmt);
+    return { parsed: { statements: stmts.length, kind, usesOwnTables, access }, spent: isFull() };
   } catch (error) {
     // Anything but its own verdict, a stack or a memory that is full, has left it in the middle of its work.
     if (!hasSqlDetails(error)) return { parsed: NOT_PARSED, spent: true };

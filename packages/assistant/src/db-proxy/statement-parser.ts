@@ -9,11 +9,16 @@ import type { Parsed, ParserAnswer } from "./statement-parser-thread.ts";
  * wait. What takes too long or too much is refused, and the thread is replaced.
  */
 export interface StatementParser extends AsyncDisposable {
-  /** Fails with a HandlerError where it takes too long, or the signal is aborted before it is its turn. */
+  /**
+   * Fails with a HandlerError where it takes too long, where the signal is aborted before it is its turn, or at
+   * once where too many texts wait already.
+   */
   parse(sql: string, signal: AbortSignal): Promise<Parsed>;
 }
 
 const MAX_PARSE_MS = 1_000;
+// A request has one here at a time; what stands behind so many would wait for longer than it is wanted.
+const MAX_WAITING_TEXTS = 1_000;
 const START_MS = 10_000;
 const MAX_HEAP_MB = 256;
 
@@ -51,7 +56,8 @@ export async function createStatementParser(): Promise<StatementParser> {
     working = false;
   };
   return {
-    parse: (sql, signal) => {
+    parse: async (sql, signal) => {
+      assertRoom(waiting);
       const settle = Promise.withResolvers<Parsed>();
       waiting.add({ sql, signal, settle });
       void work();
@@ -87,6 +93,12 @@ async function ask(thread: Worker, sql: string): Promise<ParserAnswer | undefine
     ([answer]: ParserAnswer[]) => answer,
     () => undefined,
   );
+}
+
+function assertRoom(waiting: ReadonlySet<Waiting>): void {
+  if (waiting.size < MAX_WAITING_TEXTS) return;
+  const message = "Too many statements wait to be parsed: try again soon.";
+  throw new HandlerError({ reason: "OVERLOADED", message });
 }
 
 function tooLong(): HandlerError {

@@ -8,6 +8,7 @@ import {
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError, type Reason } from "@tandem/rpc";
 import type { DbProxyLimits } from "./limits.ts";
+import type { CallerPolicy } from "./policy/policy.ts";
 import type { StatementCheck, StatementUse } from "./statement-check.ts";
 
 /** A transaction that has passed every check that needs no database. */
@@ -42,6 +43,8 @@ export interface Reference {
 export interface RequestRules {
   readonly limits: DbProxyLimits;
   readonly statements: StatementCheck;
+  /** The caller's; where there is none, the database role is the limit. */
+  readonly policy: CallerPolicy | undefined;
 }
 
 const isolationNames: ReadonlyMap<Isolation, TransactionPlan["isolation"]> = new Map([
@@ -123,7 +126,7 @@ export async function parseSql(
     readonly use: StatementUse;
     readonly signal: AbortSignal;
   },
-  { limits, statements }: RequestRules,
+  { limits, statements, policy }: RequestRules,
 ): Promise<string> {
   const { field, step, use, signal } = place;
   if (statement.case === "name") {
@@ -140,7 +143,7 @@ export async function parseSql(
   }
   if (sql.includes("\0")) throw invalid({ field: `${field}sql`, step, why: "holds a NUL" });
   try {
-    await statements.check(sql, use, signal);
+    await statements.check(sql, { use, policy }, signal);
     return sql;
   } catch (error) {
     if (!(error instanceof HandlerError) || step === undefined) throw error;

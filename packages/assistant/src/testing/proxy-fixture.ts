@@ -24,6 +24,7 @@ import {
 } from "@tandem/testkit";
 import { createDbProxy } from "../db-proxy/db-proxy.ts";
 import type { DbProxyLimits } from "../db-proxy/limits.ts";
+import type { Policy } from "../db-proxy/policy/policy.ts";
 import { dbProxyHandlers } from "../services/db-proxy-service.ts";
 import { migrationsFolders } from "../store/migrations-folder.ts";
 
@@ -45,6 +46,8 @@ export interface Replica extends AsyncDisposable {
 export interface ProxyFixture extends Replica {
   /** The superuser's. */
   readonly databaseUrl: string;
+  /** That of the role with which DbProxy runs callers' statements. */
+  readonly roleUrl: string;
   /** Another instance on the same database; whoever adds it disposes of it. */
   addReplica(limits?: Partial<DbProxyLimits>): Promise<Replica>;
   /** Runs a statement as the database's owner would, past DbProxy. */
@@ -54,14 +57,18 @@ export interface ProxyFixture extends Replica {
   transaction(steps: readonly StepInit[], options?: CallOptions): Promise<TransactionResponse>;
 }
 
-export async function createProxyFixture(limits: Partial<DbProxyLimits> = {}): Promise<ProxyFixture> {
+export async function createProxyFixture(
+  limits: Partial<DbProxyLimits> = {},
+  policy?: Policy,
+): Promise<ProxyFixture> {
   const database = await createTestDatabase({ template: { name: "assistant", prepare } });
   await runSql(roleUrl(database, "assistant_app"), "SELECT tandem.keep_receipts('24 hours')");
-  const replica = await startReplica(database, limits);
+  const replica = await startReplica(database, { limits, policy });
   return {
     ...replica,
     databaseUrl: database.url,
-    addReplica: (own) => startReplica(database, { ...limits, ...own }),
+    roleUrl: roleUrl(database, "assistant_dbproxy"),
+    addReplica: (own) => startReplica(database, { limits: { ...limits, ...own }, policy }),
     sql: (text) => runSql(database.url, text),
     define: async (ddl) => {
       await runSql(
@@ -77,7 +84,10 @@ export async function createProxyFixture(limits: Partial<DbProxyLimits> = {}): P
   };
 }
 
-async function startReplica(database: TestDatabase, limits: Partial<DbProxyLimits>): Promise<Replica> {
+async function startReplica(
+  database: TestDatabase,
+  rules: { readonly limits: Partial<DbProxyLimits>; readonly policy: Policy | undefined },
+): Promise<Replica> {
   const at = new URL(database.url);
   const relay = await createTcpRelay({ target: { host: at.hostname, port: Number(at.port) } });
   const url = new URL(roleUrl(database, "assistant_dbproxy"));
@@ -88,7 +98,7 @@ async function startReplica(database: TestDatabase, limits: Partial<DbProxyLimit
     level: "debug",
     destination: { write: (line) => void log.push(line) },
   });
-  const dbProxy = await createDbProxy({ url: url.href, limits, logger });
+  const dbProxy = await createDbProxy({ url: url.href, ...rules, logger });
   const server = new RpcServer({ logger });
   server.addService(
     DbProxy,

@@ -1,0 +1,86 @@
+import { HandlerError } from "@tandem/rpc";
+import { ALL_COLUMNS, type TableAccess, type Verb } from "./access.ts";
+import type { CallerPolicy, TablePolicy } from "./policy.ts";
+import type { ReadAccess } from "./read-access.ts";
+import { quote } from "./tree.ts";
+
+/**
+ * Holds what a statement touches against what its caller may touch. Gives nothing where that is all right, and
+ * otherwise the error for the caller, which names what is not allowed and holds no value.
+ */
+export function judge(access: ReadAccess, policy: CallerPolicy): HandlerError | undefined {
+  if ("refused" in access) return notAllowed(access.refused);
+  for (const name of access.functions) {
+    const own = name.replace(/^public\./, "");
+    if (!policy.functions.has(own)) {
+      return notAllowed(`The function ${quote(name)} may not be called by this caller.`);
+    }
+  }
+  for (const [table, touched] of access.tables) {
+    const sentence = judgeTable(table, touched, {
+      policy: policy.tables.get(table),
+      unclear: access.unclear,
+    });
+    if (sentence !== undefined) return notAllowed(sentence);
+  }
+  return undefined;
+}
+
+/** The same, of a registered statement by its name. */
+export function judgeName(name: string, policy: CallerPolicy): HandlerError | undefined {
+  if (policy.statements.has(name)) return undefined;
+  return notAllowed(`The statement ${quote(name)} may not be used by this caller.`);
+}
+
+/** The same, of whether a statement's text may be sent at all. */
+export function judgeText(policy: CallerPolicy): HandlerError | undefined {
+  if (policy.sql) return undefined;
+  return notAllowed("This caller may send registered statements by their names, and no SQL of its own.");
+}
+
+export function notAllowed(message: string): HandlerError {
+  return new HandlerError({ reason: "STATEMENT_NOT_ALLOWED", message });
+}
+
+const does: Readonly<Record<Verb, string>> = {
+  select: "read from",
+  insert: "insert into",
+  update: "update or lock rows of",
+  delete: "delete from",
+};
+const doesTo: Readonly<Record<Exclude<Verb, "delete">, string>> = {
+  select: "read",
+  insert: "insert",
+  update: "update",
+};
+
+function judgeTable(
+  table: string,
+  touched: TableAccess,
+  rules: { readonly policy: TablePolicy | undefined; readonly unclear: ReadonlySet<string> },
+): string | undefined {
+  const { policy, unclear } = rules;
+  if (policy === undefined) return `The table ${quote(table)} may not be used by this caller.`;
+  if (touched.delete !== undefined && !policy.delete) return `${mayNot("delete", table)}.`;
+  for (const verb of ["select", "insert", "update"] as const) {
+    const columns = touched[verb];
+    if (columns === undefined) continue;
+    const allowed = policy[verb];
+    if (allowed === undefined) return `${mayNot(verb, table)}.`;
+    if (allowed === "all") continue;
+    for (const column of columns) {
+      if (allowed.has(column)) continue;
+      if (column === ALL_COLUMNS) {
+        return `This caller may not ${doesTo[verb]} every column of the table ${quote(table)}: name the columns.`;
+      }
+      const sentence = `This caller may not ${doesTo[verb]} the column ${quote(column)} of the table ${quote(table)}`;
+      const isUnclear = verb === "select" && unclear.has(column);
+      return isUnclear ? `${sentence}, which it could be: write it with its table.` : `${sentence}.`;
+    }
+  }
+  return undefined;
+}
+
+function mayNot(verb: Verb, table: string): string {
+  return `This caller may not ${does[verb]} the table ${quote(table)}`;
+}

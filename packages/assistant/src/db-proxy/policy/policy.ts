@@ -1,0 +1,30 @@
+/** What callers may do, by the name that their credentials give them. Whoever isn't there may do nothing. */
+export interface Policy {
+  readonly version: 1;
+  readonly callers: ReadonlyMap<string, CallerPolicy>;
+}
+
+export interface CallerPolicy {
+  /** Whether it may send SQL of its own, rather than names of registered statements alone. */
+  readonly sql: boolean;
+  /** Registered statements that it may use. */
+  readonly statements: ReadonlySet<string>;
+  /** What its own SQL may touch. */
+  readonly tables: ReadonlyMap<string, TablePolicy>;
+  /** Functions that it may call beyond those that everybody may. */
+  readonly functions: ReadonlySet<string>;
+}
+
+/** Columns by verb; what isn't there is not allowed. */
+export interface TablePolicy {
+  readonly select?: Columns;
+  readonly insert?: Columns;
+  readonly update?: Columns;
+  readonly delete: boolean;
+}
+
+/** "all" includes columns that the table doesn't have yet. */
+export type Columns = "all" | ReadonlySet<string>;
+
+/** Tables of the schema public, with their columns. */
+export type Catalogue = ReadonlyMap<string, ReadonlySet<string>>;

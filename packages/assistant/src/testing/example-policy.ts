@@ -1,0 +1,71 @@
+import { readFileSync } from "node:fs";
+import { parsePolicy } from "../db-proxy/policy/parse-policy.ts";
+import type { CallerPolicy } from "../db-proxy/policy/policy.ts";
+
+/** The tables of the example policy; `contacts` is there too, and none of its caller's. */
+export const exampleTables = `
+CREATE TABLE people (id int PRIMARY KEY, name text DEFAULT 'nobody', role text DEFAULT 'none', secret text UNIQUE);
+CREATE TABLE channels (id int UNIQUE, contact_id int, address text);
+CREATE TABLE notes (id int, body text);
+ALTER TABLE people ALTER COLUMN id SET DEFAULT 0`;
+
+export const examplePolicy = parsePolicy(`
+version: 1
+callers:
+  anonymous:
+    sql: true
+    functions: [next_number]
+    tables:
+      people: { select: [id, name, role], insert: [id, name], update: [name] }
+      channels: { select: all, insert: all, update: all, delete: true }
+      notes: { select: [id, body] }
+`);
+
+/** What the policy above says, in PostgreSQL's own words. */
+export function grantsTo(role: string): string {
+  return `
+GRANT USAGE ON SCHEMA public TO ${role};
+GRANT SELECT (id, name, role), INSERT (id, name), UPDATE (name) ON people TO ${role};
+GRANT ALL ON channels TO ${role};
+GRANT SELECT (id, body) ON notes TO ${role}`;
+}
+
+export function exampleCaller(): CallerPolicy {
+  const caller = examplePolicy.callers.get("anonymous");
+  if (caller === undefined) throw new Error("The example policy has no caller.");
+  return caller;
+}
+
+export interface HostileStatement {
+  readonly sql: string;
+  readonly why: string;
+  readonly layer: "grammar" | "tree";
+  /** The database role refuses it, too. */
+  readonly role: boolean;
+}
+
+export function readHostileStatements(): readonly HostileStatement[] {
+  return sections("hostile-statements.txt").flatMap(({ title, lines }) => {
+    const [, layer, role, why] = /^(grammar|tree)(, role)?: (.+)$/.exec(title) ?? [];
+    if ((layer !== "grammar" && layer !== "tree") || why === undefined)
+      throw new Error(`Not a layer: ${title}`);
+    return lines.map((sql) => ({ sql, why, layer, role: role !== undefined }));
+  });
+}
+
+/** Statements that the example policy lets through. */
+export function readAllowedStatements(): readonly string[] {
+  return sections("allowed-statements.txt").flatMap(({ lines }) => lines);
+}
+
+/** What stands under the headings of a file beside this one. */
+function sections(file: string): readonly { readonly title: string; readonly lines: readonly string[] }[] {
+  const text = readFileSync(new URL(file, import.meta.url), "utf8");
+  return text
+    .split(/^## /m)
+    .slice(1)
+    .map((section) => {
+      const [title = "", ...lines] = section.split("\n");
+      return { title, lines: lines.filter((line) => line !== "") };
+    });
+}

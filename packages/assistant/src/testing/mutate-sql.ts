@@ -1,0 +1,59 @@
+/** Numbers that look random and are the same for the same seed: from 0 to below 1. */
+export function randomNumbers(seed: number): () => number {
+  let state = seed;
+  // mulberry32
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Makes new texts of the given ones: words left out, doubled, swapped, or taken from another text. */
+export function createSqlMutations(texts: readonly string[], seed: number): () => string {
+  const random = randomNumbers(seed);
+  const pick = <T>(from: readonly T[]): T | undefined => from[Math.floor(random() * from.length)];
+  const all = texts.map(toWords);
+  // Words of the language are written in capitals here; what stands for a name or a value is replaced by such.
+  const names = all.flat().filter(isName);
+  const rename = (words: string[]): void => {
+    const at = pick([...words.keys()].filter((index) => isName(words[index] ?? "")));
+    if (at !== undefined) words[at] = pick(names) ?? "";
+  };
+  const query = (words: string[]): void => {
+    const at = pick([...words.keys()].filter((index) => isName(words[index] ?? "")));
+    if (at !== undefined) words.splice(at, 1, "(", ...(pick(all) ?? []), ")");
+  };
+  const mutate = (words: string[]): void => {
+    const at = Math.floor(random() * words.length);
+    const other = pick(all) ?? [];
+    const from = Math.floor(random() * other.length);
+    const piece = other.slice(from, from + 1 + Math.floor(random() * 6));
+    const changes = [
+      () => words.splice(at, 1),
+      () => words.splice(at, 0, words[at] ?? ""),
+      () => words.splice(at, 1, ...piece),
+      () => words.splice(at, 0, ...piece),
+      () => rename(words),
+      () => rename(words),
+      () => rename(words),
+      () => query(words),
+      () => query(words),
+    ];
+    pick(changes)?.();
+  };
+  return () => {
+    const words = [...(pick(all) ?? [])];
+    for (let left = 1 + Math.floor(random() * 3); left > 0; left -= 1) mutate(words);
+    return words.join(" ");
+  };
+}
+
+function isName(word: string): boolean {
+  return /^[a-z_]+$/.test(word);
+}
+
+function toWords(sql: string): readonly string[] {
+  return sql.match(/'[^']*'|"[^"]*"|\$?\w+|::|[<>=|~!]+|\S/g) ?? [];
+}
