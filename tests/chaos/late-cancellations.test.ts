@@ -78,5 +78,7 @@ async function call(options: { readonly timeoutMs?: number; readonly signal?: Ab
 function assertCut(error: unknown): "cut" {
   const { code } = error as { readonly code?: unknown };
   if (code === StatusCode.CANCELLED || code === StatusCode.DEADLINE_EXCEEDED) return "cut";
+  // While the connection of the call before is being replaced, so short a call is refused as too late: as good.
+  if (code === StatusCode.RESOURCE_EXHAUSTED) return "cut";
   throw error;
 }
