@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Direction, TcpRelay, TriggerCondition } from "@tandem/testkit";
-import { createRandom } from "./random.ts";
+import { createRandom } from "@tandem/testkit/random";
 import type { Rig } from "./rig.ts";
 
 export interface FaultOptions {

@@ -12,7 +12,7 @@ import { readChaosConfig } from "./config.ts";
 import { startFaults } from "./faults.ts";
 import { findViolation } from "./history/find-violation.ts";
 import type { Action, End, Operation } from "./history/operation.ts";
-import { createRandom } from "./random.ts";
+import { createRandom } from "@tandem/testkit/random";
 import { createRig, type Rig } from "./rig.ts";
 import { type FinalReceipt, settle } from "./settle.ts";
 import { pauseAfter, toldBy } from "./told.ts";

@@ -4,7 +4,7 @@ import { expectNoOpenTransactions } from "@tandem/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createPair, type Pair, type Service } from "../pair.ts";
 import { readChaosConfig } from "./config.ts";
-import { createRandom } from "./random.ts";
+import { createRandom } from "@tandem/testkit/random";
 
 const { seed, cancellations } = readChaosConfig();
 // Together as many as there are connections: nobody is refused for what he would wait.

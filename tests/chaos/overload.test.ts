@@ -13,7 +13,7 @@ import { expectNoOpenTransactions } from "@tandem/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createPair, type Pair, type Service } from "../pair.ts";
 import { readChaosConfig } from "./config.ts";
-import { createRandom } from "./random.ts";
+import { createRandom } from "@tandem/testkit/random";
 
 const { seed, overloadMs } = readChaosConfig();
 /** More than there are connections, fewer than may run and wait. */

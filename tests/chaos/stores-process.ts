@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { createDatabase, type Transaction, translateDatabaseError } from "@tandem/postgres";
-import { createRandom } from "./random.ts";
+import { createRandom } from "@tandem/testkit/random";
 import type { StoresReport } from "./stores-report.ts";
 import type { End } from "./terminations.ts";
 

@@ -8,7 +8,7 @@ import {
 } from "@tandem/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { readChaosConfig } from "./config.ts";
-import { createRandom } from "./random.ts";
+import { createRandom } from "@tandem/testkit/random";
 import type { StoresReport } from "./stores-report.ts";
 import { expectTruth, terminateBackends } from "./terminations.ts";
 

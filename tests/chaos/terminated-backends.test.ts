@@ -5,7 +5,7 @@ import { expectNoOpenTransactions } from "@tandem/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createPair, type Pair, type Service } from "../pair.ts";
 import { readChaosConfig } from "./config.ts";
-import { createRandom } from "./random.ts";
+import { createRandom } from "@tandem/testkit/random";
 import { type End, expectTruth, terminateBackends } from "./terminations.ts";
 
 const { seed, terminations } = readChaosConfig();

@@ -4,7 +4,7 @@ import { chooseTransfer, openBank, readBooks } from "./bank.ts";
 import { readChaosConfig } from "./config.ts";
 import { startFaults } from "./faults.ts";
 import { makeTransfer, type TransferRecord } from "./make-transfer.ts";
-import { createRandom } from "./random.ts";
+import { createRandom } from "@tandem/testkit/random";
 import { createRig, type Rig } from "./rig.ts";
 import { settle } from "./settle.ts";
 

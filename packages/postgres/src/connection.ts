@@ -1,3 +1,4 @@
+import { unlessAborted } from "@tandem/rpc";
 import type { Socket } from "node:net";
 import postgres from "postgres";
 import { ConnectError } from "./connect-error.ts";
@@ -6,7 +7,6 @@ import type { DatabaseAddress } from "./database-url.ts";
 import { recogniseError } from "./foreign-error.ts";
 import { postgresLimits } from "./limits.ts";
 import { openSocket, placeOf, timedOut } from "./open-socket.ts";
-import { unlessAborted } from "./unless-aborted.ts";
 import { arrayTypesStatement, keepDatesAsText, readArrays } from "./value-types.ts";
 
 /** A message that PostgreSQL sends beside a result: its severity, and its text. */

@@ -1,3 +1,4 @@
+import { unlessAborted } from "@tandem/rpc";
 import {
   type Connection,
   type ConnectionOptions,
@@ -15,7 +16,6 @@ import { createQueries, type Queries } from "./queries.ts";
 import { parseServerInfo, type ServerInfo, serverInfoStatement, toConnectError } from "./server-check.ts";
 import { createSql, type RunStatement, type Sql } from "./sql.ts";
 import { refuseControl, runTransaction, type Transaction, type TransactionOptions } from "./transaction.ts";
-import { unlessAborted } from "./unless-aborted.ts";
 
 /** Where to connect, and within which bounds; what is left out is in `postgresLimits`. */
 export interface DatabaseOptions {

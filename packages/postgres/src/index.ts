@@ -4,6 +4,7 @@ export {
   bootstrapDatabase,
   type BootstrapDatabaseOptions,
 } from "./bootstrap.ts";
+export { calledOff } from "./called-off.ts";
 export { BootstrapError } from "./bootstrap-error.ts";
 export { ConnectError, type ConnectFailure } from "./connect-error.ts";
 export type { Notice, ResultRows, Statement } from "./connection.ts";
@@ -46,4 +47,5 @@ export {
   rolesOf,
 } from "./tandem-databases.ts";
 export type { Transaction, TransactionOptions } from "./transaction.ts";
+export { timeoutSettings, type Timeouts } from "./timeout-settings.ts";
 export { translateDatabaseError, type TranslateOptions } from "./translate-database-error.ts";

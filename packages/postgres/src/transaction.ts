@@ -1,11 +1,12 @@
-import { HandlerError } from "@tandem/rpc";
+import { HandlerError, unlessAborted } from "@tandem/rpc";
+import { calledOff } from "./called-off.ts";
 import type { Connection, ResultRows } from "./connection.ts";
 import type { ConnectionPool } from "./connection-pool.ts";
 import { recogniseError } from "./foreign-error.ts";
 import { createQueries, type Queries } from "./queries.ts";
 import { createSql, type RunStatement, type Sql } from "./sql.ts";
+import { timeoutSettings } from "./timeout-settings.ts";
 import { translateDatabaseError } from "./translate-database-error.ts";
-import { unlessAborted } from "./unless-aborted.ts";
 
 /**
  * A transaction while its body runs. It has a connection to itself and runs its statements one after the other.
@@ -41,14 +42,10 @@ interface Attempt {
 type Body<T> = (transaction: Transaction) => Promise<T>;
 type Options = TransactionOptions & { readonly bounds: TransactionBounds };
 
-// A session's own timer of a transaction runs on when its setting changes: docs/decisions/0013.
 const beginScript = ({ isolation = "READ COMMITTED", bounds }: Options): string => {
-  const timeoutMs = Math.max(1, Math.ceil(bounds.timeoutMs));
-  return (
-    `BEGIN ISOLATION LEVEL ${isolation};` +
-    `SET LOCAL statement_timeout = ${Math.min(bounds.statementTimeoutMs, timeoutMs)};` +
-    `SET LOCAL transaction_timeout = 0; SET LOCAL transaction_timeout = ${timeoutMs}`
-  );
+  const transactionMs = Math.max(1, Math.ceil(bounds.timeoutMs));
+  const statementMs = Math.min(bounds.statementTimeoutMs, transactionMs);
+  return `BEGIN ISOLATION LEVEL ${isolation};${timeoutSettings({ statementMs, transactionMs })}`;
 };
 
 const controls: ReadonlySet<string> = new Set(
@@ -169,26 +166,16 @@ function createHandle(run: RunStatement): Handle {
 
 function explain(error: unknown, attempt: Attempt, { signal, bounds }: Options): unknown {
   // It was thrown on while this waited for a connection, or by the body: COMMIT takes no notice of it.
-  if (signal?.aborted === true && error === signal.reason) return calledOff(signal, error);
+  if (signal?.aborted === true && error === signal.reason) return calledOff(signal, { cause: error });
   const found = recogniseError(error);
   // What a body throws of its own is for its caller.
   if (found === undefined || error instanceof HandlerError) return error;
   const translated = translateDatabaseError(error, { during: attempt.stage });
   if (found.kind === "server" || translated.outcome !== "NOT_COMMITTED") return translated;
-  if (signal?.aborted === true) return calledOff(signal, translated.cause);
+  if (signal?.aborted === true) return calledOff(signal, { cause: translated.cause });
   // PostgreSQL ends the session of a transaction that takes too long, and `postgres` drops what it says to that.
   if (performance.now() - attempt.startedAt >= bounds.timeoutMs) return tookTooLong(bounds, translated);
   return translated;
-}
-
-function calledOff(signal: AbortSignal, cause: unknown): HandlerError {
-  const draining = signal.reason instanceof HandlerError && signal.reason.reason === "DRAINING";
-  return new HandlerError({
-    reason: draining ? "DRAINING" : "CANCELLED_BY_CALLER",
-    message: draining ? "This instance stopped before the transaction was through." : "The caller left.",
-    outcome: "NOT_COMMITTED",
-    cause,
-  });
 }
 
 function tookTooLong({ timeoutMs }: TransactionBounds, { cause }: HandlerError): HandlerError {

@@ -12,6 +12,7 @@ import { HandlerError } from "./errors/handler-error.ts";
 import { PeerNotReadyError, type PeerState, waitForPeer } from "./health/wait-for-peer.ts";
 import { startEcho } from "./testing/echo-server.ts";
 import { Echo } from "./testing/echo-service.ts";
+import { holdHandler } from "./testing/held-handler.ts";
 import { startTcpServer, unusedAddress } from "./testing/raw-servers.ts";
 
 const ECHO = "tandem.rpc.testing.Echo";
@@ -167,17 +168,11 @@ describe("a drain", () => {
   });
 
   it("sends callers to another instance while its last call runs, and hardly one of them notices", async () => {
-    const called = Promise.withResolvers<void>();
-    const release = Promise.withResolvers<void>();
-    const one = async (request: object): Promise<object> => {
-      called.resolve();
-      await release.promise;
-      return request;
-    };
+    const { one, called, release } = holdHandler();
     await using leaving = await startEcho({ handlers: { one } });
     await using staying = await startEcho();
     const last = leaving.client.one({}, { timeoutMs: 30_000 });
-    await called.promise;
+    await called;
     const channel = createChannel({ address: [leaving.address, staying.address] });
     const client = createClient(Echo, channel);
     await expect
@@ -196,23 +191,17 @@ describe("a drain", () => {
     // One of them can have been under way, or be the one that finds the listener gone.
     expect(ends.filter((end) => end !== "answered").length).toBeLessThan(3);
     expect(ends.filter((end) => !/^(answered|not sent|DRAINING)/.test(end))).toEqual([]);
-    release.resolve();
+    release();
     await last;
     expect(await drained).toEqual({ forced: 0 });
     channel.close();
   });
 
   it("refuses by a handler what had half arrived when it began", async () => {
-    const called = Promise.withResolvers<void>();
-    const release = Promise.withResolvers<void>();
-    const one = async (request: object): Promise<object> => {
-      called.resolve();
-      await release.promise;
-      return request;
-    };
+    const { one, called, release } = holdHandler();
     await using echo = await startEcho({ handlers: { one } });
     const last = echo.client.one({});
-    await called.promise;
+    await called;
     const session = connect(`http://${echo.address}`);
     await once(session, "connect");
     const path = `/${ECHO}/One`;
@@ -231,7 +220,7 @@ describe("a drain", () => {
     expect(headers).toMatchObject({ "grpc-status": "14" });
     expect(headers["grpc-message"]).toContain("stopping");
     session.close();
-    release.resolve();
+    release();
     await last;
     await drained;
   });

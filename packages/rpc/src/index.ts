@@ -37,5 +37,6 @@ export type { Handlers, Interceptor } from "./server/handlers.ts";
 export { type DrainResult, ListenError, RpcServer, type RpcServerOptions } from "./server/server.ts";
 export { settlesWithin } from "./settles-within.ts";
 export { createTimeSlices, type Interruptible, type TimeSlices } from "./time-slices.ts";
+export { unlessAborted } from "./unless-aborted.ts";
 export { whenAborted } from "./when-aborted.ts";
 export { Metadata, status as StatusCode } from "@grpc/grpc-js";

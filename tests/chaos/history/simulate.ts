@@ -1,4 +1,4 @@
-import { createRandom } from "../random.ts";
+import { createRandom } from "@tandem/testkit/random";
 import { type Action, apply, type End, INITIAL_NUMBER, type Operation } from "./operation.ts";
 
 /** A linearizable store as it is used by several processes at once. */

@@ -1,4 +1,4 @@
-import { translateDatabaseError } from "@tandem/postgres";
+import { calledOff, translateDatabaseError } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { RoundTooLargeError } from "./round.ts";
 
@@ -12,22 +12,12 @@ export async function attempt<T>(
   try {
     return await part();
   } catch (error) {
-    if (signal.aborted) throw abandoned(signal, where);
+    // Whoever ended the call, its connection is destroyed before COMMIT was sent.
+    if (signal.aborted) throw calledOff(signal, where);
     if (error instanceof RoundTooLargeError) {
       const message = "The result is larger than an answer may be: ask for less at a time.";
       throw new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...where });
     }
     throw translateDatabaseError(error, where);
   }
-}
-
-// Whoever ended the call, its connection is destroyed before COMMIT was sent.
-function abandoned(signal: AbortSignal, where: { readonly step?: number }): HandlerError {
-  const draining = signal.reason instanceof HandlerError && signal.reason.reason === "DRAINING";
-  return new HandlerError({
-    reason: draining ? "DRAINING" : "CANCELLED_BY_CALLER",
-    message: draining ? "This instance stopped before the transaction was through." : "The caller left.",
-    outcome: "NOT_COMMITTED",
-    ...where,
-  });
 }

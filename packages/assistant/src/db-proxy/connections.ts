@@ -1,5 +1,5 @@
 import { parseDatabaseUrl, translateDatabaseError } from "@tandem/postgres";
-import { HandlerError, type Logger, settlesWithin } from "@tandem/rpc";
+import { HandlerError, type Logger, settlesWithin, unlessAborted } from "@tandem/rpc";
 import { type Connection, Pool, type PoolClient, type PoolConfig } from "pg";
 import { guardFrames } from "./frame-guard.ts";
 import { type Borrowed, Lease } from "./lease.ts";
@@ -118,11 +118,4 @@ async function connect(pool: Pool, signal: AbortSignal, limits: DbProxyLimits): 
     const message = full ? "Every connection to the database is in use: try again soon." : translated.message;
     throw new HandlerError({ reason, message, cause: translated.cause });
   }
-}
-
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  return Promise.race([promise, aborted.promise]).finally(() => signal.removeEventListener("abort", onAbort));
 }

@@ -4,12 +4,13 @@ import {
   type QueryResponse,
   QueryResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { timeoutSettings } from "@tandem/postgres";
 import { encoding, HandlerError } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
 import { SILENCE_MS } from "./limits.ts";
 import { runStatement } from "./run-step.ts";
 import { assertFits, type Caller, type Executor } from "./run-transaction.ts";
-import { timeoutSettings, timeoutsOf } from "./timeouts.ts";
+import { timeoutsOf } from "./timeouts.ts";
 import { checkParamCount, parseSql, parseTimeout, type RequestRules } from "./transaction-request.ts";
 import { requirePrimary, waitForToken } from "./write-token.ts";
 

@@ -6,7 +6,7 @@ import {
   TransactionResponseSchema,
   type Value,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { insertCommitted, type RequestIdentity } from "@tandem/postgres";
+import { insertCommitted, type RequestIdentity, timeoutSettings } from "@tandem/postgres";
 import { encoding, HandlerError, type TimeSlices } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
 import type { Catalog } from "./catalog.ts";
@@ -16,7 +16,7 @@ import type { Borrowed } from "./lease.ts";
 import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
 import { runStatement, type StatementRun } from "./run-step.ts";
 import { toStoredResponse } from "./stored-response.ts";
-import { timeoutSettings, timeoutsOf } from "./timeouts.ts";
+import { timeoutsOf } from "./timeouts.ts";
 import { type Reference, refuseExpired, type Step, type TransactionPlan } from "./transaction-request.ts";
 import { beginWithKey } from "./write-key.ts";
 

@@ -4,7 +4,7 @@ import { createAdmission, createWaitingRoom } from "./admission.ts";
 import { createConnections } from "./connections.ts";
 import type { Borrowed } from "./lease.ts";
 import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
-import { readWriteToken } from "./write-token.ts";
+import { selectPosition, toWriteToken } from "./write-token.ts";
 
 /** Connections of their own, so that a request can be settled however busy or broken the others are. */
 export interface Settling extends AsyncDisposable {
@@ -37,7 +37,11 @@ export function createSettling(options: {
       run: (statement, patience) =>
         use(patience, async (borrowed) => (await borrowed.runAll([statement])).rows),
     }),
-    writeToken: (patience) => use(patience, readWriteToken).catch(() => ""),
+    writeToken: (patience) =>
+      use(patience, async (borrowed) => toWriteToken((await borrowed.runAll([selectPosition])).rows)).catch(
+        // The answer itself is known: it is given without.
+        () => "",
+      ),
     [Symbol.asyncDispose]: () => connections.close(),
   };
 }

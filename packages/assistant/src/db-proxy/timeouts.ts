@@ -1,20 +1,6 @@
+import type { Timeouts } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import type { TransactionPlan } from "./transaction-request.ts";
-
-/** How long a transaction and each of its statements may take. */
-export interface Timeouts {
-  readonly statementMs: number;
-  readonly transactionMs: number;
-}
-
-/** Statements that set the timeouts of the transaction that has just begun. */
-export function timeoutSettings({ statementMs, transactionMs }: Timeouts): string {
-  // PostgreSQL leaves a running timer as it is when its setting changes; it has to be stopped first.
-  return (
-    `SET LOCAL statement_timeout = ${statementMs};` +
-    `SET LOCAL transaction_timeout = 0; SET LOCAL transaction_timeout = ${transactionMs}`
-  );
-}
 
 /** What is asked for, but never past the caller's deadline. */
 export function timeoutsOf(

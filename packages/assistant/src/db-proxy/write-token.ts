@@ -31,16 +31,6 @@ export function toWriteToken(rows: TextRows): string {
   return `1.${cluster}.${timeline}.${lsn}`;
 }
 
-/** The token of everything committed until now, or "" where it can't be had: the commit stands without it. */
-export async function readWriteToken(borrowed: Borrowed): Promise<string> {
-  try {
-    return toWriteToken((await borrowed.runAll([selectPosition])).rows);
-  } catch {
-    // The connection went away after the COMMIT. The answer to the COMMIT is what counts.
-    return "";
-  }
-}
-
 /**
  * Resolves when what the token stands for can be read here. A server that takes writes has it already; a
  * standby is waited for until the deadline (NOT_READY). Fails with INVALID_REQUEST for a token of another

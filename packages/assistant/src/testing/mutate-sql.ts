@@ -1,18 +1,8 @@
-/** Numbers that look random and are the same for the same seed: from 0 to below 1. */
-export function randomNumbers(seed: number): () => number {
-  let state = seed;
-  // mulberry32
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { createRandom } from "@tandem/testkit/random";
 
 /** Makes new texts of the given ones: words left out, doubled, swapped, or taken from another text. */
 export function createSqlMutations(texts: readonly string[], seed: number): () => string {
-  const random = randomNumbers(seed);
+  const random = createRandom(seed);
   const pick = <T>(from: readonly T[]): T | undefined => from[Math.floor(random() * from.length)];
   const all = texts.map(toWords);
   // Words of the language are written in capitals here; what stands for a name or a value is replaced by such.

@@ -17,6 +17,7 @@ import type { RpcLimits } from "../limits.ts";
 import type { HandlerContext } from "../server/handler-context.ts";
 import { type EchoPairOptions, startEcho } from "./echo-server.ts";
 import { Echo, text } from "./echo-service.ts";
+import { holdHandler } from "./held-handler.ts";
 import { startForeignServer } from "./raw-servers.ts";
 
 export type Answer = (error: object | null, response?: Buffer) => void;
@@ -45,21 +46,15 @@ export async function callForeign(answer: object): Promise<unknown> {
 }
 
 export async function callDuringDrain(): Promise<unknown> {
-  const called = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  const one = async (): Promise<object> => {
-    called.resolve();
-    await release.promise;
-    return {};
-  };
+  const { one, called, release } = holdHandler();
   await using echo = await startEcho({ handlers: { one } });
   const first = echo.client.one(text("first"));
-  await called.promise;
+  await called;
   const drained = echo.server.drain({ timeoutMs: 5_000 });
   try {
     return await echo.client.one(text("second"), { timeoutMs: 5_000 });
   } finally {
-    release.resolve();
+    release();
     await first;
     await drained;
   }
