@@ -11,11 +11,11 @@ beforeAll(async () => {
 afterAll(() => pair[Symbol.asyncDispose]());
 
 const ask = sql<{ one: bigint }>`SELECT ${"1"}::text::int8 AS one`;
-const sleep = sql`SELECT pg_sleep(20)`;
+const sleep = sql`SELECT nap(20)`;
 
 it("a gateway's calls fail honestly while the assistant is away, hang nowhere, and work when it is back", async () => {
   const placeholder = await pair.startAssistant();
-  const address = await placeholder.address();
+  const address = await placeholder.dbProxyAddress();
   placeholder.process.kill("SIGKILL");
   await placeholder.process.waitForExit();
   const assistantDb = createDbProxy({ address, timeoutMs: 3_000 });
@@ -26,13 +26,13 @@ it("a gateway's calls fail honestly while the assistant is away, hang nowhere, a
 
   // There; and both the gateway and a caller of it find that out by themselves.
   const gateway = await pair.startGateway({ TANDEM_ASSISTANT_ADDRESS: address });
-  const first = await pair.startAssistant({ TANDEM_LISTEN: address });
+  const first = await pair.startAssistant({ TANDEM_DBPROXY_LISTEN: address });
   await gateway.serving();
   await expect.poll(call).toBe(1n);
 
   // Lost in the middle of a call, and away: nobody waits longer than the deadline.
   const hanging = assistantDb.transaction([sleep]).catch(failure);
-  const sleeping = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'";
+  const sleeping = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT nap%'";
   await expect.poll(() => runSql(pair.assistant.url, sleeping)).toHaveLength(1);
   first.process.kill("SIGKILL");
   await first.process.waitForExit();
@@ -42,7 +42,7 @@ it("a gateway's calls fail honestly while the assistant is away, hang nowhere, a
   expect(Date.now() - started).toBeLessThan(3_500);
 
   // Back.
-  const second = await pair.startAssistant({ TANDEM_LISTEN: address });
+  const second = await pair.startAssistant({ TANDEM_DBPROXY_LISTEN: address });
   await second.serving();
   await expect.poll(call).toBe(1n);
   assistantDb.close();

@@ -1,7 +1,13 @@
 import { fileURLToPath } from "node:url";
 import { assistantDatabase, bootstrapCluster, type DatabasePlan, gatewayDatabase } from "@tandem/postgres";
 import { type Channel, createChannel, waitForPeer } from "@tandem/rpc";
-import { createProcesses, createTestDatabase, type SpawnedProcess, type TestDatabase } from "@tandem/testkit";
+import {
+  createProcesses,
+  createTestDatabase,
+  runSql,
+  type SpawnedProcess,
+  type TestDatabase,
+} from "@tandem/testkit";
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -17,13 +23,15 @@ export interface Service {
   readonly process: SpawnedProcess;
   /** Where it listens, once it does. */
   address(): Promise<string>;
+  /** Where the assistant's DbProxy does. */
+  dbProxyAddress(): Promise<string>;
   /** Resolves when it reports SERVING. */
   serving(): Promise<void>;
   /** What it logged, in order. */
   log(): readonly Readonly<Record<string, unknown>>[];
 }
 
-/** Makes both databases, with their roles, and no table in them. */
+/** Makes both databases, with their roles, and no table in them; the assistant's has `nap(seconds)`. */
 export async function createPair(): Promise<Pair> {
   const processes = createProcesses();
   const assistant = await createTestDatabase();
@@ -33,6 +41,7 @@ export async function createPair(): Promise<Pair> {
     { ...gatewayDatabase, name: gateway.name },
   ];
   await bootstrapCluster({ adminUrl: assistant.adminUrl, databases, passwords: passwordsOf(...databases) });
+  await runSql(assistant.url, NAP);
   const start = async (name: string, environment: Environment): Promise<Service> => {
     const main = fileURLToPath(import.meta.resolve(`@tandem/${name}/main`));
     return toService(name, await processes.spawn({ args: [main], env: environment }));
@@ -61,7 +70,7 @@ function passwordsOf(...plans: readonly DatabasePlan[]): Record<string, string> 
 function environmentOf(database: TestDatabase, { roles }: DatabasePlan): Environment {
   const urlOf = (role: string): string => database.urlFor({ name: role, password: `${role}-test` });
   return {
-    TANDEM_LISTEN: "127.0.0.1:0",
+    ...plaintextEnvironment,
     TANDEM_DATABASE_URL: urlOf(roles.app),
     TANDEM_MIGRATION_URL: urlOf(roles.owner),
     ...(roles.dbproxy === undefined ? {} : { TANDEM_DBPROXY_URL: urlOf(roles.dbproxy) }),
@@ -69,15 +78,33 @@ function environmentOf(database: TestDatabase, { roles }: DatabasePlan): Environ
   };
 }
 
+/** Of a service that takes everybody on this machine for the gateway, and lets it run any statement. */
+export const plaintextEnvironment: Environment = {
+  TANDEM_LISTEN: "127.0.0.1:0",
+  TANDEM_DBPROXY_LISTEN: "127.0.0.1:0",
+  TANDEM_ALLOW_PLAINTEXT: "true",
+  TANDEM_PLAINTEXT_CALLER: "gateway",
+  TANDEM_POLICY_FILE: fileURLToPath(new URL("policy.yaml", import.meta.url)),
+};
+
+// pg_sleep is nobody's; the policy of these tests allows this one.
+const NAP = `
+  CREATE FUNCTION nap(seconds float8) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+    AS 'BEGIN PERFORM pg_catalog.pg_sleep(seconds); END';
+  GRANT EXECUTE ON FUNCTION nap(float8) TO ${assistantDatabase.roles.dbproxy}`;
+
 /** What a test does with a service that was spawned. */
 export function toService(name: string, process: SpawnedProcess): Service {
-  const address = async (): Promise<string> => {
-    const line = await process.waitForLine('"msg":"listening"');
-    return (JSON.parse(line) as { address: string }).address;
+  const listening = async (): Promise<{ address: string; dbProxyAddress: string }> => {
+    return JSON.parse(await process.waitForLine('"msg":"listening"')) as Awaited<
+      ReturnType<typeof listening>
+    >;
   };
+  const address = async (): Promise<string> => (await listening()).address;
   return {
     process,
     address,
+    dbProxyAddress: async () => (await listening()).dbProxyAddress,
     serving: async () => {
       const channel: Channel = createChannel({ address: await address() });
       await waitForPeer({ channel, name, timeoutMs: 20_000, intervalMs: 20 }).finally(() => channel.close());

@@ -22,7 +22,7 @@ it("the README's example is the one that npm start runs, and prints what the REA
   const readme = await read("../README.md");
   expect(readme).toContain(`\`\`\`ts\n${await readFile(example, "utf8")}\`\`\``);
 
-  const address = await assistant.address();
+  const address = await assistant.dbProxyAddress();
   for (const time of ["first", "second"]) {
     const run = await processes.spawn({ args: [fileURLToPath(example), address] });
     expect((await run.waitForExit()).code, `the ${time} time`).toBe(0);
@@ -32,7 +32,7 @@ it("the README's example is the one that npm start runs, and prints what the REA
   const nowhere = await processes.spawn({ args: [fileURLToPath(example), "127.0.0.1:9"] });
   expect((await nowhere.waitForExit()).code).toBe(1);
   const error = nowhere.lines().find((line) => line.startsWith("TransportError"));
-  expect(readme).toContain(`\`\`\`\n${error?.replaceAll("127.0.0.1:9", "127.0.0.1:7402")}\n\`\`\``);
+  expect(readme).toContain(`\`\`\`\n${error?.replaceAll("127.0.0.1:9", "127.0.0.1:7403")}\n\`\`\``);
 });
 
 it("the example of packages/dbproxy runs and prints what its README says", async () => {
@@ -42,7 +42,7 @@ it("the example of packages/dbproxy runs and prints what its README says", async
     args: [
       "--input-type=module-typescript",
       "--eval",
-      code.replace("127.0.0.1:7402", await assistant.address()),
+      code.replace("127.0.0.1:7403", await assistant.dbProxyAddress()),
     ],
     cwd: fileURLToPath(new URL("../packages/dbproxy", import.meta.url)),
   });

@@ -83,14 +83,14 @@ describe("each service", () => {
 describe("the gateway", () => {
   it("waits for the assistant, answering NOT_SERVING meanwhile, and serves when that does", async () => {
     const placeholder = await pair.startAssistant();
-    const address = await placeholder.address();
+    const address = await placeholder.dbProxyAddress();
     placeholder.process.kill("SIGKILL");
     await placeholder.process.waitForExit();
 
     const gateway = await pair.startGateway({ TANDEM_ASSISTANT_ADDRESS: address });
     await gateway.process.waitForLine("waiting for the assistant");
     expect(await statusOf(gateway)).toBe(ServingStatus.NOT_SERVING);
-    const assistant = await pair.startAssistant({ TANDEM_LISTEN: address });
+    const assistant = await pair.startAssistant({ TANDEM_DBPROXY_LISTEN: address });
     await Promise.all([assistant.serving(), gateway.serving()]);
   });
 
@@ -132,7 +132,7 @@ describe("the gateway", () => {
   it("stays up when the assistant dies after both have served", async () => {
     const assistant = await pair.startAssistant();
     await assistant.serving();
-    const gateway = await pair.startGateway({ TANDEM_ASSISTANT_ADDRESS: await assistant.address() });
+    const gateway = await pair.startGateway({ TANDEM_ASSISTANT_ADDRESS: await assistant.dbProxyAddress() });
     await gateway.serving();
     assistant.process.kill("SIGKILL");
     await assistant.process.waitForExit();

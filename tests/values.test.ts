@@ -17,7 +17,7 @@ beforeAll(async () => {
   pair = await createPair();
   const assistant = await pair.startAssistant();
   await assistant.serving();
-  db = createDbProxy({ address: await assistant.address() });
+  db = createDbProxy({ address: await assistant.dbProxyAddress() });
 });
 afterAll(async () => {
   db.close();

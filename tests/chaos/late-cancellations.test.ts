@@ -19,7 +19,7 @@ beforeAll(async () => {
   pair = await createPair();
   assistant = await pair.startAssistant();
   await assistant.serving();
-  channel = createChannel({ address: await assistant.address() });
+  channel = createChannel({ address: await assistant.dbProxyAddress() });
   client = createClient(DbProxy, channel);
 });
 afterAll(async () => {
@@ -69,7 +69,7 @@ it(
 
 /** Short, so that there is an end all the time; the raw client, so that nothing is sent again unseen. */
 async function call(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<void> {
-  const steps = ["SELECT pg_sleep(0.003)", "SELECT pg_sleep(0.001)"].map((sql) => ({
+  const steps = ["SELECT nap(0.003)", "SELECT nap(0.001)"].map((sql) => ({
     statement: { case: "sql" as const, value: sql },
   }));
   await client.transaction({ steps }, options);

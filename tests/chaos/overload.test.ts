@@ -33,7 +33,7 @@ beforeAll(async () => {
   pair = await createPair();
   assistant = await pair.startAssistant();
   await assistant.serving();
-  channel = createChannel({ address: await assistant.address() });
+  channel = createChannel({ address: await assistant.dbProxyAddress() });
   client = createClient(DbProxy, channel);
   peak = await calibrate();
 });
@@ -44,7 +44,7 @@ afterAll(async () => {
 
 // Its connections are what the service has too little of: with 10 of them it carries less than 100 of these a second,
 // which takes neither it nor this process, which makes the load, more than a part of a processor.
-const STATEMENT = "SELECT pg_sleep(0.1)";
+const STATEMENT = "SELECT nap(0.1)";
 
 it.each(TIMEOUTS_MS)(
   `carries on at its peak, refuses at once and grows no further under ${OVERLOAD} × what it carries, within %i ms (TANDEM_CHAOS_SEED=${seed})`,

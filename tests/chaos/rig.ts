@@ -10,7 +10,7 @@ import {
   startCrashableServer,
   type TcpRelay,
 } from "@tandem/testkit";
-import { type Service, toService } from "../pair.ts";
+import { plaintextEnvironment, type Service, toService } from "../pair.ts";
 
 /** An assistant and its PostgreSQL as processes that can be killed, and the links to either, which can break. */
 export interface Rig extends AsyncDisposable {
@@ -106,7 +106,8 @@ function createAssistant(options: {
   const { processes, port, databasePort } = options;
   const main = fileURLToPath(import.meta.resolve("@tandem/assistant/main"));
   const env = {
-    TANDEM_LISTEN: `127.0.0.1:${port}`,
+    ...plaintextEnvironment,
+    TANDEM_DBPROXY_LISTEN: `127.0.0.1:${port}`,
     TANDEM_DATABASE_URL: roleUrl(assistantDatabase.roles.app, databasePort),
     TANDEM_MIGRATION_URL: roleUrl(owner, databasePort),
     TANDEM_DBPROXY_URL: roleUrl(dbproxy, databasePort),

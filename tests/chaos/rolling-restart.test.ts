@@ -31,7 +31,7 @@ it(
           signal: null,
         });
         process.stderr.write(`chaos: stopped in ${Math.round(performance.now() - started)} ms\n`);
-        instance.service = await pair.startAssistant({ TANDEM_LISTEN: instance.address });
+        instance.service = await pair.startAssistant({ TANDEM_DBPROXY_LISTEN: instance.address });
         await instance.service.serving();
       }
     }
@@ -57,7 +57,7 @@ interface Instance {
 async function startInstance(): Promise<Instance> {
   const service = await pair.startAssistant();
   await service.serving();
-  return { service, address: await service.address() };
+  return { service, address: await service.dbProxyAddress() };
 }
 
 interface Load {
@@ -75,7 +75,7 @@ function startLoad(db: DbProxy): Load {
     try {
       await db.transaction([
         sql`INSERT INTO contacts (id, display_name) VALUES (${randomUUID()}, ${"Ada"})`,
-        sql`SELECT pg_sleep(0.02)`,
+        sql`SELECT nap(0.02)`,
       ]);
       through += 1;
     } catch (error) {

@@ -20,7 +20,7 @@ beforeAll(async () => {
   pair = await createPair();
   assistant = await pair.startAssistant();
   await assistant.serving();
-  db = createDbProxy({ address: await assistant.address(), timeoutMs: CALL_TIMEOUT_MS });
+  db = createDbProxy({ address: await assistant.dbProxyAddress(), timeoutMs: CALL_TIMEOUT_MS });
 });
 afterAll(async () => {
   db.close();

@@ -1,35 +1,45 @@
 import { randomUUID } from "node:crypto";
+import { Health } from "@tandem/contract/health/v1/health";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { keepReceipts } from "@tandem/postgres";
-import { RpcServer, type ServiceStart } from "@tandem/rpc";
+import { allow, openRules, type Rules, RpcServer, type ServiceStart } from "@tandem/rpc";
 import type { AssistantConfig } from "./config.ts";
 import { createDbProxy } from "./db-proxy/db-proxy.ts";
+import { readPolicyFile } from "./db-proxy/policy/policy-file.ts";
 import { dbProxyHandlers, type Instance } from "./services/db-proxy-service.ts";
 import { openStore } from "./store/open-store.ts";
+import { readCatalogue } from "./store/read-catalogue.ts";
 
 /**
  * Builds the assistant and starts it: it listens at once, so that whoever asks for its health gets an
- * answer, and reports SERVING when its database is migrated. What it gives stops it: calls first, then
- * the database under them.
+ * answer, and reports SERVING when its database is migrated. DbProxy has a listener of its own. What it gives
+ * stops it: calls first, then the database under them.
  */
 export async function startAssistant(start: ServiceStart<AssistantConfig>): Promise<AsyncDisposable> {
   const { config, logger } = start;
+  const { policy, check } = await readPolicyFile(config.policyFile);
   await using parts = new AsyncDisposableStack();
-  const dbProxy = parts.use(await createDbProxy({ url: config.dbProxyUrl, logger }));
-  const server = new RpcServer({ logger, reflection: config.reflection, refuseUntilServing: true });
+  const dbProxy = parts.use(await createDbProxy({ url: config.dbProxyUrl, policy, logger }));
   let instance: Instance = { id: randomUUID(), schemaVersion: "", standby: false };
-  server.addService(
-    DbProxy,
-    dbProxyHandlers(dbProxy, () => instance),
-  );
+  const servers = [
+    createServer(start, {}),
+    createServer(start, allowDbProxy([...policy.callers.keys()])).addService(
+      DbProxy,
+      dbProxyHandlers(dbProxy, () => instance),
+    ),
+  ] as const;
   parts.defer(async () => {
-    await server.drain({ timeoutMs: config.drainTimeoutMs });
+    await Promise.all(servers.map((server) => server.drain({ timeoutMs: config.drainTimeoutMs })));
   });
-  const address = await server.listen(config.listen);
-  logger.info({ address, instance: instance.id }, "listening");
+  const [address, dbProxyAddress] = [
+    await servers[0].listen(config.listen),
+    await servers[1].listen(config.dbProxyListen),
+  ];
+  logger.info({ address, dbProxyAddress, instance: instance.id }, "listening");
 
   await using below = new AsyncDisposableStack();
   const store = below.use(await openStore(start));
+  check(await readCatalogue(store.database));
   // A standby takes no writes, and so has no receipts to keep.
   if (!store.standby) {
     below.use(await keepReceipts({ database: store.database, logger, signal: start.signal }));
@@ -39,7 +49,27 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   const running = new AsyncDisposableStack();
   running.use(below.move());
   running.use(parts.move());
-  server.health.setAll(true);
-  logger.info({ address, schemaVersion: store.schemaVersion }, "serving");
+  for (const server of servers) server.health.setAll(true);
+  logger.info({ address, dbProxyAddress, schemaVersion: store.schemaVersion }, "serving");
   return running;
+}
+
+function createServer({ config, logger }: ServiceStart<AssistantConfig>, rules: Rules): RpcServer {
+  const { reflection, identity } = config;
+  const withRules = { ...identity, rules: { ...openRules(config), ...rules } };
+  return new RpcServer({ logger, identity: withRules, reflection, refuseUntilServing: true });
+}
+
+/** What the policy says of a caller is looked at call by call; whom it doesn't know gets no further than this. */
+function allowDbProxy(callers: readonly string[]): Rules {
+  return {
+    ...allow(DbProxy, {
+      transaction: callers,
+      transactionStream: callers,
+      query: callers,
+      getReceipt: callers,
+      probe: callers,
+    }),
+    ...allow(Health, { watch: callers, list: callers }),
+  };
 }

@@ -1,5 +1,11 @@
 import { parseDatabaseUrl } from "@tandem/postgres";
-import { type ProcessConfig, readProcessConfig, Settings } from "@tandem/rpc";
+import {
+  type ChannelIdentityOptions,
+  type ProcessConfig,
+  readPeerIdentity,
+  readProcessConfig,
+  Settings,
+} from "@tandem/rpc";
 
 /** What the gateway is told by its environment; docs/configuration.md lists the variables. */
 export interface GatewayConfig extends ProcessConfig {
@@ -7,7 +13,10 @@ export interface GatewayConfig extends ProcessConfig {
   readonly databaseUrl: string;
   /** The owner role's. */
   readonly migrationUrl: string;
+  /** Where the assistant's DbProxy listens. */
   readonly assistantAddress: string;
+  /** How the gateway shows the assistant who it is, and makes sure of it. */
+  readonly assistantIdentity: ChannelIdentityOptions;
   /** How long a starting gateway waits for the assistant to be ready. */
   readonly peerTimeoutMs: number;
 }
@@ -15,11 +24,16 @@ export interface GatewayConfig extends ProcessConfig {
 /** Fails with a SettingError that names the variable. */
 export function readGatewayConfig(environment = process.env): GatewayConfig {
   const settings = new Settings(environment);
+  const common = readProcessConfig(settings, { listen: "127.0.0.1:7401" });
+  const { identity } = common;
+  const address = settings.address("TANDEM_ASSISTANT_ADDRESS", "127.0.0.1:7403");
+  const assistant = { prefix: "TANDEM_ASSISTANT", name: "assistant", address, identity };
   return {
-    ...readProcessConfig(settings, { listen: "127.0.0.1:7401" }),
+    ...common,
     databaseUrl: settings.checked("TANDEM_DATABASE_URL", parseDatabaseUrl),
     migrationUrl: settings.checked("TANDEM_MIGRATION_URL", parseDatabaseUrl),
-    assistantAddress: settings.address("TANDEM_ASSISTANT_ADDRESS", "127.0.0.1:7402"),
+    assistantAddress: address,
+    assistantIdentity: readPeerIdentity(settings, assistant),
     peerTimeoutMs: settings.integer("TANDEM_PEER_TIMEOUT_MS", { byDefault: 60_000, min: 0, max: 3_600_000 }),
   };
 }

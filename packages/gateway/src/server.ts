@@ -1,7 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { createDbProxy, type DbProxy as AssistantDb } from "@tandem/dbproxy";
-import { createChannel, type Logger, RpcServer, type ServiceStart, waitForPeer } from "@tandem/rpc";
+import {
+  type Channel,
+  createChannel,
+  type Logger,
+  openRules,
+  RpcServer,
+  type ServiceStart,
+  waitForPeer,
+} from "@tandem/rpc";
 import type { GatewayConfig } from "./config.ts";
 import { openStore } from "./store/open-store.ts";
 
@@ -14,7 +22,7 @@ import { openStore } from "./store/open-store.ts";
 export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<AsyncDisposable> {
   const { config, logger, signal } = start;
   await using parts = new AsyncDisposableStack();
-  const server = new RpcServer({ logger, reflection: config.reflection, refuseUntilServing: true });
+  const server = createServer(start);
   parts.defer(async () => {
     await server.drain({ timeoutMs: config.drainTimeoutMs });
   });
@@ -24,7 +32,7 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
 
   await using used = new AsyncDisposableStack();
   const store = used.use(await openStore(start));
-  const channel = used.adopt(createChannel({ address: config.assistantAddress }), (opened) => opened.close());
+  const channel = used.adopt(connectToAssistant(start), (opened) => opened.close());
   const assistantDb = createDbProxy({ channel, sourceInstanceId: instanceId });
   await waitForPeer({
     channel,
@@ -42,6 +50,20 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
   server.health.setAll(true);
   logger.info({ address, schemaVersion: store.schemaVersion }, "serving");
   return running;
+}
+
+function createServer({ config, logger }: ServiceStart<GatewayConfig>): RpcServer {
+  const { reflection, identity } = config;
+  const withRules = { ...identity, rules: openRules(config) };
+  return new RpcServer({ logger, identity: withRules, reflection, refuseUntilServing: true });
+}
+
+function connectToAssistant({ config, logger }: ServiceStart<GatewayConfig>): Channel {
+  return createChannel({
+    address: config.assistantAddress,
+    ...config.assistantIdentity,
+    onProblem: (err) => logger.warn({ err }, "the credentials can't be used: those before stay in use"),
+  });
 }
 
 // It may be gone again by now. That is no reason not to serve: every call finds out for itself.

@@ -27,7 +27,8 @@ export function dbProxyHandlers(dbProxy: DbProxy, instance: () => Instance): Han
   };
 }
 
-// Nobody is authenticated yet: whoever calls is one and the same.
-function callerOf({ deadline, signal }: HandlerContext): Caller {
-  return { name: "anonymous", deadline, signal };
+// A rule that let anyone in would be a slip: whoever is nobody has no policy, and no receipts of its own.
+function callerOf({ caller, method, deadline, signal }: HandlerContext): Caller {
+  if (caller !== undefined) return { name: caller, deadline, signal };
+  throw new HandlerError({ reason: "UNAUTHENTICATED", message: `Nothing says who calls ${method}.` });
 }

@@ -8,6 +8,7 @@ import {
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { assistantDatabase, bootstrapCluster, migrate } from "@tandem/postgres";
 import {
+  allow,
   type CallOptions,
   type Client,
   createChannel,
@@ -86,7 +87,7 @@ export async function createProxyFixture(
 
 async function startReplica(
   database: TestDatabase,
-  rules: { readonly limits: Partial<DbProxyLimits>; readonly policy: Policy | undefined },
+  options: { readonly limits: Partial<DbProxyLimits>; readonly policy: Policy | undefined },
 ): Promise<Replica> {
   const at = new URL(database.url);
   const relay = await createTcpRelay({ target: { host: at.hostname, port: Number(at.port) } });
@@ -98,8 +99,12 @@ async function startReplica(
     level: "debug",
     destination: { write: (line) => void log.push(line) },
   });
-  const dbProxy = await createDbProxy({ url: url.href, ...rules, logger });
-  const server = new RpcServer({ logger });
+  const dbProxy = await createDbProxy({ url: url.href, ...options, logger });
+  const callers = ["anonymous"];
+  const everyMethod = { transaction: callers, query: callers, getReceipt: callers, probe: callers };
+  const identity = { allowPlaintext: true, plaintextCaller: "anonymous" };
+  const rules = allow(DbProxy, { ...everyMethod, transactionStream: callers });
+  const server = new RpcServer({ logger, identity: { ...identity, rules } });
   server.addService(
     DbProxy,
     dbProxyHandlers(dbProxy, () => ({ id: "fixture", schemaVersion: "0001", standby: false })),

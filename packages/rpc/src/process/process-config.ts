@@ -1,3 +1,4 @@
+import { type ProcessIdentity, readProcessIdentity } from "./identity-settings.ts";
 import type { Settings } from "./settings.ts";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -6,6 +7,7 @@ const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"
 export interface ProcessConfig {
   /** Where its gRPC server listens: `host:port`. */
   readonly listen: string;
+  readonly identity: ProcessIdentity;
   readonly logLevel: string;
   /** Lets anyone who can connect list the services and their messages. */
   readonly reflection: boolean;
@@ -19,6 +21,7 @@ export interface ProcessConfig {
 export function readProcessConfig(settings: Settings, defaults: { readonly listen: string }): ProcessConfig {
   return {
     listen: settings.address("TANDEM_LISTEN", defaults.listen),
+    identity: readProcessIdentity(settings),
     logLevel: settings.choice("TANDEM_LOG_LEVEL", LOG_LEVELS, "info"),
     reflection: settings.flag("TANDEM_REFLECTION"),
     drainTimeoutMs: settings.integer("TANDEM_DRAIN_TIMEOUT_MS", { byDefault: 8_000, min: 0, max: 600_000 }),

@@ -16,10 +16,15 @@ export class Settings {
   }
 
   text(name: string, byDefault?: string): string {
-    const value = this.#environment[name];
-    if (value !== undefined && value !== "") return value;
-    if (byDefault !== undefined) return byDefault;
+    const value = this.optional(name) ?? byDefault;
+    if (value !== undefined) return value;
     throw new SettingError(`${name} is not set.`);
+  }
+
+  /** What is empty counts as not set. */
+  optional(name: string): string | undefined {
+    const value = this.#environment[name];
+    return value === "" ? undefined : value;
   }
 
   /** A text that must satisfy `check`, which throws an error that says, without the value, what is wrong. */

@@ -84,7 +84,7 @@ export class RpcServer {
   }
 
   /** Adds a service before the server listens. Its health is NOT_SERVING until that is set. */
-  addService<S extends DescService>(service: S, handlers: Handlers<S>): void {
+  addService<S extends DescService>(service: S, handlers: Handlers<S>): this {
     const definition: Record<string, ServiceDefinition[string]> = {};
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const method of service.methods) {
@@ -105,6 +105,7 @@ export class RpcServer {
     this.#grpc.addService(definition, implementation);
     this.#services.push(service);
     if (service.typeName !== this.health.service.typeName) this.health.set(service.typeName, false);
+    return this;
   }
 
   /**

@@ -10,7 +10,12 @@ const behaviour = process.argv[2];
 await runService({
   name: "nothing",
   readConfig: () => {
-    const settings = new Settings({ TANDEM_STOP_WHEN_INPUT_ENDS: "true", TANDEM_DRAIN_TIMEOUT_MS: "0" });
+    const settings = new Settings({
+      TANDEM_STOP_WHEN_INPUT_ENDS: "true",
+      TANDEM_DRAIN_TIMEOUT_MS: "0",
+      TANDEM_ALLOW_PLAINTEXT: "true",
+      TANDEM_PLAINTEXT_CALLER: "nobody",
+    });
     if (behaviour === "is set up wrongly") settings.text("TANDEM_DATABASE_URL");
     return readProcessConfig(settings, { listen: "127.0.0.1:0" });
   },

@@ -1,6 +1,7 @@
 import { createTestDatabase, runSql, type TestDatabase } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { builtInFunctions, isNeverAllowed } from "./built-in-functions.ts";
+import { isCatalogName } from "./judge.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -54,5 +55,17 @@ describe("the functions that no policy can allow", () => {
     ];
     expect(names.filter((name) => !isNeverAllowed(name))).toEqual([]);
     expect(["generate_series", "location_of", "next_number", "logged"].filter(isNeverAllowed)).toEqual([]);
+  });
+});
+
+describe("the tables that no policy can allow", () => {
+  it("are all that PostgreSQL finds before those of the schema public", async () => {
+    const rows = await runSql(
+      database.url,
+      "SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace",
+    );
+    const names = rows.map(({ relname }) => String(relname));
+    expect(names.length).toBeGreaterThan(100);
+    expect(names.filter((name) => !isCatalogName(name))).toEqual([]);
   });
 });

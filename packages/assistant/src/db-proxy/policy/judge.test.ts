@@ -9,10 +9,27 @@ const policy = exampleCaller();
 beforeAll(loadModule);
 
 /** The sentence that refuses a statement; "" for none. */
-function refusal(sql: string): string {
+function refusal(sql: string, by = policy): string {
   const { stmts } = parseSync(sql) as { readonly stmts: readonly { readonly stmt: unknown }[] };
-  return judge(readAccess(stmts[0]?.stmt), policy)?.message ?? "";
+  return judge(readAccess(stmts[0]?.stmt), by)?.message ?? "";
 }
+
+describe("a caller that may use every table", () => {
+  const all = { ...policy, tables: "all" as const };
+
+  it("may use columns and tables that the policy doesn't name", () => {
+    expect(refusal("DELETE FROM whatever WHERE secret RETURNING *", all)).toBe("");
+  });
+
+  it.each([
+    ["SELECT 1 FROM tandem.receipts", "not of the schema public"],
+    ["SELECT 1 FROM pg_catalog.pg_roles", "not of the schema public"],
+    ["SELECT 1 FROM pg_roles", '"pg_roles" may not be used'],
+    ["SELECT set_config('role', 'postgres', false)", "set_config"],
+  ])("may not do what no caller may: %s", (sql, sentence) => {
+    expect(refusal(sql, all)).toContain(sentence);
+  });
+});
 
 describe("a statement within its caller's policy", () => {
   it.each(readAllowedStatements())("is let through: %s", (sql) => expect(refusal(sql)).toBe(""));

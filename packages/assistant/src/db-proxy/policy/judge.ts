@@ -17,10 +17,8 @@ export function judge(access: ReadAccess, policy: CallerPolicy): HandlerError | 
     }
   }
   for (const [table, touched] of access.tables) {
-    const sentence = judgeTable(table, touched, {
-      policy: policy.tables.get(table),
-      unclear: access.unclear,
-    });
+    const rules = { policy: tablePolicy(table, policy), unclear: access.unclear };
+    const sentence = judgeTable(table, touched, rules);
     if (sentence !== undefined) return notAllowed(sentence);
   }
   return undefined;
@@ -53,6 +51,18 @@ const doesTo: Readonly<Record<Exclude<Verb, "delete">, string>> = {
   insert: "insert",
   update: "update",
 };
+
+/** PostgreSQL looks into pg_catalog first, whatever the search_path says; all of its tables have such names. */
+export function isCatalogName(table: string): boolean {
+  return table.startsWith("pg_");
+}
+
+function tablePolicy(table: string, { tables }: CallerPolicy): TablePolicy | undefined {
+  if (tables !== "all") return tables.get(table);
+  return isCatalogName(table) ? undefined : everything;
+}
+
+const everything: TablePolicy = { select: "all", insert: "all", update: "all", delete: true };
 
 function judgeTable(
   table: string,

@@ -30,6 +30,8 @@ callers:
     tables:
       contacts:
         select: [id]
+  developer:
+    tables: all
   nobody: {}
 `,
       { catalogue },
@@ -54,6 +56,7 @@ callers:
             tables: new Map([["contacts", { select: new Set(["id"]), delete: false }]]),
           },
         ],
+        ["developer", { sql: false, statements: new Set(), functions: new Set(), tables: "all" }],
         ["nobody", { sql: false, statements: new Set(), functions: new Set(), tables: new Map() }],
       ]),
     );
@@ -95,6 +98,10 @@ callers:
     [
       inCaller("tables: { other: { delete: true } }"),
       "line 4: callers.a.tables.other is no table of the database: it has contacts.",
+    ],
+    [
+      inCaller("tables: { pg_roles: { delete: true } }"),
+      "line 4: callers.a.tables.pg_roles is a name of PostgreSQL's own tables: leave it out.",
     ],
     [
       inCaller("tables: { contacts: {} }"),

@@ -1,5 +1,6 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { isNeverAllowed } from "./built-in-functions.ts";
+import { isCatalogName } from "./judge.ts";
 import type { CallerPolicy, Catalogue, Columns, Policy, TablePolicy } from "./policy.ts";
 
 /** A policy file that can't be used: each problem names its line and key, and says what to do. */
@@ -7,19 +8,23 @@ export class PolicyError extends Error {
   override readonly name = "PolicyError";
   readonly problems: readonly string[];
 
-  constructor(problems: readonly string[]) {
-    super(`The policy can't be used:\n${problems.map((each) => `  ${each}`).join("\n")}`);
+  /** @param file its name, or what else to call it */
+  constructor(file: string, problems: readonly string[]) {
+    super(`${file} can't be used as a policy:\n${problems.map((each) => `  ${each}`).join("\n")}`);
     this.problems = problems;
   }
 }
 
 export interface PolicyOptions {
+  /** The name of the file. */
+  readonly file?: string;
   /** The database's own: tables and columns that it doesn't have are problems. */
   readonly catalogue?: Catalogue;
 }
 
 /** Reads a policy file's text. Fails with a PolicyError that lists every problem. */
 export function parsePolicy(text: string, options: PolicyOptions = {}): Policy {
+  const { file: name = "The text" } = options;
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: "1.2" });
   const file = createFile(document, lines);
@@ -28,9 +33,9 @@ export function parsePolicy(text: string, options: PolicyOptions = {}): Policy {
     const why = code === "DUPLICATE_KEY" ? `${key} stands there twice: keep one` : message;
     file.problems.push(`line ${lines.linePos(pos[0]).line}: ${why}.`);
   }
-  if (file.problems.length > 0) throw new PolicyError(file.problems);
+  if (file.problems.length > 0) throw new PolicyError(name, file.problems);
   const policy = parseFile({ value: document.contents, key: "" }, file, options);
-  if (file.problems.length > 0) throw new PolicyError(file.problems);
+  if (file.problems.length > 0) throw new PolicyError(name, file.problems);
   return policy;
 }
 
@@ -91,15 +96,26 @@ function parseCaller(place: Place, file: File, { catalogue }: PolicyOptions): Ca
   return {
     sql: parseFlag(fields.get("sql"), file),
     statements: new Set(parseNames(fields.get("statements"), file).keys()),
-    tables: parseEntries(fields.get("tables"), file, (table, name) => {
-      const columns = catalogue?.get(name);
-      if (catalogue !== undefined && columns === undefined) {
-        file.problem(table, `is no table of the database: it has ${list(catalogue.keys())}`);
-      }
-      return parseTable(table, file, columns);
-    }),
+    tables: parseTables(fields.get("tables"), file, catalogue),
     functions: new Set(functions.keys()),
   };
+}
+
+function parseTables(
+  place: Place | undefined,
+  file: File,
+  catalogue: Catalogue | undefined,
+): CallerPolicy["tables"] {
+  if (isScalar(place?.value) && place.value.value === "all") return "all";
+  return parseEntries(place, file, (table, name) => {
+    const columns = catalogue?.get(name);
+    if (isCatalogName(name)) {
+      file.problem(table, "is a name of PostgreSQL's own tables: leave it out");
+    } else if (catalogue !== undefined && columns === undefined) {
+      file.problem(table, `is no table of the database: it has ${list(catalogue.keys())}`);
+    }
+    return parseTable(table, file, columns);
+  });
 }
 
 function parseTable(place: Place, file: File, known: ReadonlySet<string> | undefined): TablePolicy {

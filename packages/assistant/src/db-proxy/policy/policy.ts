@@ -9,8 +9,8 @@ export interface CallerPolicy {
   readonly sql: boolean;
   /** Registered statements that it may use. */
   readonly statements: ReadonlySet<string>;
-  /** What its own SQL may touch. */
-  readonly tables: ReadonlyMap<string, TablePolicy>;
+  /** What its own SQL may touch; "all" is every table that its database role is granted, for development. */
+  readonly tables: "all" | ReadonlyMap<string, TablePolicy>;
   /** Functions that it may call beyond those that everybody may. */
   readonly functions: ReadonlySet<string>;
 }
