@@ -17,18 +17,21 @@ afterEach(async () => {
 it("starts the real pair, says where everything is, and leaves nothing behind when it is told to stop", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tandem-start-"));
   folders.push(folder);
-  const [gateway, assistant, postgres] = [await findFreePort(), await findFreePort(), await findFreePort()];
+  const ports = new Set<number>();
+  while (ports.size < 4) ports.add(await findFreePort());
+  const [gateway, assistant, dbProxy, postgres] = [...ports];
   const local = await processes.spawn({
     args: [main],
     env: {
       TANDEM_DATA: folder,
       TANDEM_GATEWAY_PORT: String(gateway),
       TANDEM_ASSISTANT_PORT: String(assistant),
+      TANDEM_DBPROXY_PORT: String(dbProxy),
       TANDEM_POSTGRES_PORT: String(postgres),
     },
   });
   const ready = await local.waitForLine("tandem ready", { timeoutMs: 60_000 });
-  for (const port of [gateway, assistant, postgres]) expect(ready).toContain(`127.0.0.1:${port}`);
+  for (const port of ports) expect(ready).toContain(`127.0.0.1:${port}`);
   await local.waitForLine("committed: 1 contact and 1 channel");
   await local.waitForLine("rolled back: GUARD_UNMET, NOT_COMMITTED.");
   await local.waitForLine("the contact is still called Ada");

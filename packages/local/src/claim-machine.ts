@@ -2,7 +2,7 @@ import { chmod, mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type FolderLock, FolderLockedError, isPortFree, lockFolder } from "@tandem/embedded";
-import { type LocalConfig, portVariables, shortPath } from "./config.ts";
+import { type LocalConfig, type PortName, portVariables, shortPath } from "./config.ts";
 import { LocalError } from "./local-error.ts";
 
 // What a killed start left is stopped by its guards within this time.
@@ -18,12 +18,9 @@ export async function claimMachine(config: LocalConfig): Promise<FolderLock> {
   const lock = await claimDataFolder(config.dataFolder);
   try {
     const deadline = performance.now() + (lock.predecessorDied ? leftoverTimeoutMs : 0);
-    const ports = [
-      { port: config.gatewayPort, variable: portVariables.gateway },
-      { port: config.assistantPort, variable: portVariables.assistant },
-      { port: config.postgresPort, variable: portVariables.postgres },
-    ];
-    for (const { port, variable } of ports) await requireFree({ port, variable, deadline });
+    for (const [name, variable] of Object.entries(portVariables)) {
+      await requireFree({ port: config.ports[name as PortName], variable, deadline });
+    }
     return lock;
   } catch (error) {
     await lock.release();

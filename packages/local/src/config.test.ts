@@ -3,9 +3,7 @@ import { readConfig } from "./config.ts";
 
 test("has ports and a folder of its own where nothing is set", () => {
   expect(readConfig({})).toEqual({
-    gatewayPort: 7401,
-    assistantPort: 7402,
-    postgresPort: 7432,
+    ports: { gateway: 7401, assistant: 7402, dbProxy: 7403, postgres: 7432 },
     dataFolder: expect.stringMatching(/^\/.*\/\.tandem$/),
     logLevel: "info",
     example: true,
@@ -17,14 +15,13 @@ test("takes what is set", () => {
     TANDEM_GATEWAY_PORT: "1001",
     TANDEM_ASSISTANT_PORT: "1002",
     TANDEM_POSTGRES_PORT: "1003",
+    TANDEM_DBPROXY_PORT: "1004",
     TANDEM_DATA: "/somewhere/else",
     TANDEM_LOG_LEVEL: "debug",
     TANDEM_EXAMPLE: "false",
   };
   expect(readConfig(environment)).toEqual({
-    gatewayPort: 1001,
-    assistantPort: 1002,
-    postgresPort: 1003,
+    ports: { gateway: 1001, assistant: 1002, dbProxy: 1004, postgres: 1003 },
     dataFolder: "/somewhere/else",
     logLevel: "debug",
     example: false,
@@ -40,5 +37,5 @@ test("refuses what can't be a port with a sentence that names the variable", () 
 });
 
 test("refuses one port for two things", () => {
-  expect(() => readConfig({ TANDEM_GATEWAY_PORT: "7402" })).toThrow("must be three different ports");
+  expect(() => readConfig({ TANDEM_GATEWAY_PORT: "7402" })).toThrow("must be different ports");
 });

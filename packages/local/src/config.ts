@@ -3,9 +3,8 @@ import { SettingError, Settings } from "@tandem/rpc";
 
 /** What can be set for a pair on one machine. */
 export interface LocalConfig {
-  readonly gatewayPort: number;
-  readonly assistantPort: number;
-  readonly postgresPort: number;
+  /** All of them of 127.0.0.1. */
+  readonly ports: Readonly<Record<PortName, number>>;
   /** Absolute. */
   readonly dataFolder: string;
   readonly logLevel: string;
@@ -17,12 +16,18 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const repository = resolve(import.meta.dirname, "..", "..", "..");
 
+/** What the gateway may do in the assistant's database here: more than where others could come. */
+export const policyFile: string = join(import.meta.dirname, "..", "policy.yaml");
+
 /** The names of the variables that set a port, for messages about it. */
 export const portVariables = {
   gateway: "TANDEM_GATEWAY_PORT",
   assistant: "TANDEM_ASSISTANT_PORT",
+  dbProxy: "TANDEM_DBPROXY_PORT",
   postgres: "TANDEM_POSTGRES_PORT",
 } as const;
+
+export type PortName = keyof typeof portVariables;
 
 /**
  * Reads the settings from the environment.
@@ -34,9 +39,12 @@ export function readConfig(environment: Environment = process.env): LocalConfig 
   const port = (name: string, byDefault: number): number =>
     settings.integer(name, { byDefault, min: 1, max: 65_535 });
   const config: LocalConfig = {
-    gatewayPort: port(portVariables.gateway, 7401),
-    assistantPort: port(portVariables.assistant, 7402),
-    postgresPort: port(portVariables.postgres, 7432),
+    ports: {
+      gateway: port(portVariables.gateway, 7401),
+      assistant: port(portVariables.assistant, 7402),
+      dbProxy: port(portVariables.dbProxy, 7403),
+      postgres: port(portVariables.postgres, 7432),
+    },
     // npm runs scripts in the checkout, wherever the person stands.
     dataFolder: resolve(
       settings.text("INIT_CWD", "."),
@@ -49,9 +57,9 @@ export function readConfig(environment: Environment = process.env): LocalConfig 
       "info",
     ),
   };
-  if (new Set([config.gatewayPort, config.assistantPort, config.postgresPort]).size < 3) {
-    const { gateway, assistant, postgres } = portVariables;
-    throw new SettingError(`${gateway}, ${assistant} and ${postgres} must be three different ports.`);
+  const ports = Object.values(config.ports);
+  if (new Set(ports).size < ports.length) {
+    throw new SettingError(`${Object.values(portVariables).join(", ")} must be different ports.`);
   }
   return config;
 }

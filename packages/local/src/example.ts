@@ -1,7 +1,7 @@
 import { createDbProxy, sql } from "@tandem/dbproxy";
 import { HandlerError } from "@tandem/rpc";
 
-const db = createDbProxy({ address: process.argv[2] ?? "127.0.0.1:7402" });
+const db = createDbProxy({ address: process.argv[2] ?? "127.0.0.1:7403" });
 const id = "0198e5a0-0000-7000-8000-00000000ada0";
 
 const { results } = await db.transaction([

@@ -14,7 +14,7 @@ const processes = createProcesses();
 const program = join(import.meta.dirname, "testing", "start-with-stand-ins.ts");
 const ready = { timeoutMs: 15_000 };
 let folder: string;
-let ports: { gateway: number; assistant: number; postgres: number };
+let ports: { gateway: number; assistant: number; dbProxy: number; postgres: number };
 
 // A folder in which the pair has run and was stopped: what most tests start from.
 let prepared: string;
@@ -33,7 +33,12 @@ beforeEach(newFolder);
 async function newFolder(): Promise<void> {
   folder = await realpath(await mkdtemp(join(tmpdir(), "tandem-local-")));
   await chmod(folder, 0o711);
-  ports = { gateway: await findFreePort(), assistant: await findFreePort(), postgres: await findFreePort() };
+  ports = {
+    gateway: await findFreePort(),
+    assistant: await findFreePort(),
+    dbProxy: await findFreePort(),
+    postgres: await findFreePort(),
+  };
 }
 
 async function copyPrepared(): Promise<void> {
@@ -61,6 +66,7 @@ function environment(extra: Record<string, string> = {}): Record<string, string>
     TANDEM_EXAMPLE: "false",
     TANDEM_GATEWAY_PORT: String(ports.gateway),
     TANDEM_ASSISTANT_PORT: String(ports.assistant),
+    TANDEM_DBPROXY_PORT: String(ports.dbProxy),
     TANDEM_POSTGRES_PORT: String(ports.postgres),
     ...extra,
   };
@@ -116,7 +122,7 @@ test("starts everything, shows how, and stops the services before PostgreSQL; da
   expect(line).toMatch(
     new RegExp(
       `^tandem ready in \\d+\\.\\d s: gateway 127.0.0.1:${ports.gateway}, assistant 127.0.0.1:${ports.assistant}, ` +
-        `postgres 127.0.0.1:${ports.postgres} \\(databases gateway, assistant\\)$`,
+        `its DbProxy 127.0.0.1:${ports.dbProxy}, postgres 127.0.0.1:${ports.postgres} \\(databases gateway, assistant\\)$`,
     ),
   );
   await first.waitForLine(`Ctrl-C stops everything; data stays in ${folder}/data`);

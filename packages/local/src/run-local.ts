@@ -95,10 +95,10 @@ async function runParts(options: {
 }
 
 async function announce(config: LocalConfig, progress: Progress): Promise<void> {
-  const { gatewayPort, assistantPort, postgresPort } = config;
+  const { gateway, assistant, dbProxy, postgres } = config.ports;
   progress.print(
-    `tandem ready in ${progress.elapsed()}: gateway 127.0.0.1:${gatewayPort}, ` +
-      `assistant 127.0.0.1:${assistantPort}, postgres 127.0.0.1:${postgresPort} (databases gateway, assistant)`,
+    `tandem ready in ${progress.elapsed()}: gateway 127.0.0.1:${gateway}, assistant 127.0.0.1:${assistant}, ` +
+      `its DbProxy 127.0.0.1:${dbProxy}, postgres 127.0.0.1:${postgres} (databases gateway, assistant)`,
   );
   // As root, PostgreSQL's user may have had to be given another place.
   const wanted = join(await realpath(config.dataFolder), "postgres");
@@ -112,7 +112,7 @@ async function showExample(config: LocalConfig, progress: Progress, signal: Abor
     "\nthe README's example, two transactions in the assistant's database (packages/local/src/example.ts):",
   );
   const print = (line: string): void => progress.print(`  ${line}`);
-  await runExample({ address: `127.0.0.1:${config.assistantPort}`, print, signal });
+  await runExample({ address: `127.0.0.1:${config.ports.dbProxy}`, print, signal });
 }
 
 const foreseen = [

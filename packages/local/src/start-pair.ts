@@ -9,7 +9,7 @@ import {
   rolesOf,
   withDatabase,
 } from "@tandem/postgres";
-import { type LocalConfig, shortPath } from "./config.ts";
+import { type LocalConfig, policyFile, type PortName, shortPath } from "./config.ts";
 import type { Progress } from "./progress.ts";
 import { type Passwords, providePasswords } from "./secrets.ts";
 import { type ServiceProcess, startService } from "./service-process.ts";
@@ -57,7 +57,7 @@ export async function startPair(options: PairOptions): Promise<void> {
   const passwords = await providePasswords(config.dataFolder, plans.flatMap(rolesOf));
   await bootstrapCluster({ adminUrl: server.adminUrl, databases: plans, passwords, signal });
   progress.say(`databases ${plans.map(({ name }) => name).join(" and ")} are prepared`);
-  const assistantAddress = `127.0.0.1:${config.assistantPort}`;
+  const addressOf = (port: PortName): string => `127.0.0.1:${config.ports[port]}`;
   // Where one fails, the other is not waited for.
   const failed = new AbortController();
   const start = { ...options, server, passwords, signal: AbortSignal.any([signal, failed.signal]) };
@@ -65,16 +65,18 @@ export async function startPair(options: PairOptions): Promise<void> {
     startAndAwait(start, {
       name: "assistant",
       plan: assistantDatabase,
-      address: assistantAddress,
+      address: addressOf("assistant"),
       environment: {
+        TANDEM_DBPROXY_LISTEN: addressOf("dbProxy"),
+        TANDEM_POLICY_FILE: policyFile,
         TANDEM_DBPROXY_URL: roleUrl(server, assistantDatabase, { role: "assistant_dbproxy", passwords }),
       },
     }),
     startAndAwait(start, {
       name: "gateway",
       plan: gatewayDatabase,
-      address: `127.0.0.1:${config.gatewayPort}`,
-      environment: { TANDEM_ASSISTANT_ADDRESS: assistantAddress },
+      address: addressOf("gateway"),
+      environment: { TANDEM_ASSISTANT_ADDRESS: addressOf("dbProxy") },
     }),
   ];
   try {
@@ -92,7 +94,7 @@ async function startPostgres({ config, progress, signal, onStarted }: PairOption
   progress.say(`starting PostgreSQL (data in ${shortPath(dataFolder)})`);
   const server = await startEmbeddedServer({
     dataFolder,
-    port: config.postgresPort,
+    port: config.ports.postgres,
     onProgress: (line) => progress.say(line),
     signal,
   });
@@ -134,6 +136,8 @@ async function startAndAwait(
       TANDEM_LOG_LEVEL: config.logLevel,
       TANDEM_DRAIN_TIMEOUT_MS: String(drainMs),
       TANDEM_STOP_WHEN_INPUT_ENDS: "true",
+      TANDEM_ALLOW_PLAINTEXT: "true",
+      TANDEM_PLAINTEXT_CALLER: "gateway",
       ...service.environment,
     },
   });
