@@ -17,6 +17,8 @@ export interface ChaosConfig {
   readonly overloadMs: number;
   /** How often each of two instances is restarted. */
   readonly restarts: number;
+  /** How often certificates are swapped, once a second. */
+  readonly swaps: number;
 }
 
 /** The short form, which is part of `npm test`, where nothing is set. */
@@ -39,5 +41,6 @@ export function readChaosConfig(environment = process.env): ChaosConfig {
       max: 3_600_000,
     }),
     restarts: settings.integer("TANDEM_CHAOS_RESTARTS", { byDefault: 1, min: 1, max: 10_000 }),
+    swaps: settings.integer("TANDEM_CHAOS_SWAPS", { byDefault: 7, min: 1, max: 100_000 }),
   };
 }
