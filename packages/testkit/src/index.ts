@@ -1,13 +1,11 @@
 export {
   type CertificateFiles,
-  type CertificateName,
   createDevelopmentAuthority,
   type DevelopmentAuthority,
-  type IssuedCertificate,
   type IssueOptions,
-  replaceFile,
   writeCertificateFiles,
 } from "./certificates.ts";
+export { replaceFile } from "@tandem/certificates";
 export { type CrashableServer, startCrashableServer } from "./crashable-server.ts";
 export { expectNoBackends, expectNoOpenTransactions } from "./database-leaks.ts";
 export { type LeakTracker, trackLeaks } from "./leak-tracker.ts";
