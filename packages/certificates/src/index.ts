@@ -8,3 +8,4 @@ export {
   provideCertificates,
 } from "./provide.ts";
 export { replaceFile } from "./replace-file.ts";
+export { checkHost, checkName } from "./subject-names.ts";

@@ -20,13 +20,14 @@ export {
   type WaitForPeerOptions,
 } from "./health/wait-for-peer.ts";
 export type { StreamItem } from "./identity/admission.ts";
+export { CallerNameError, checkCallerName } from "./identity/caller-name.ts";
 export type { ChannelIdentityOptions, ChannelTls } from "./identity/channel-identity.ts";
 export type { IdentityOptions } from "./identity/gate.ts";
 export { isLoopback, PlaintextError } from "./identity/loopback.ts";
 export { openRules } from "./identity/open-rules.ts";
 export { allow, type Rule, type Rules } from "./identity/rules.ts";
 export type { TlsFiles } from "./identity/tls-files.ts";
-export { hashToken } from "./identity/tokens.ts";
+export { hashToken, parseTokens, type Token, type TokenProblem } from "./identity/tokens.ts";
 export { CredentialsFileError } from "./identity/watched-files.ts";
 export { defaultRpcLimits, type RpcLimits } from "./limits.ts";
 export { createLogger, type Logger, type LoggerOptions } from "./logger.ts";

@@ -1,0 +1,12 @@
+import { relative, resolve } from "node:path";
+
+/** A path that a person wrote, counted from where they stand: npm runs scripts in the checkout. */
+export function absolutePath(path: string, environment = process.env): string {
+  return resolve(environment["INIT_CWD"] ?? ".", path);
+}
+
+/** A path as a person would write it where they stand. */
+export function shortPath(path: string): string {
+  const short = relative(absolutePath("."), path);
+  return short.startsWith("..") || short === "" ? path : short;
+}
