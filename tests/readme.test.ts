@@ -1,5 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { provideCertificates } from "@tandem/certificates";
 import { createProcesses, type SpawnedProcess } from "@tandem/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createPair, type Pair, type Service } from "./pair.ts";
@@ -8,14 +11,28 @@ const example = new URL("../packages/local/src/example.ts", import.meta.url);
 const processes = createProcesses();
 let pair: Pair;
 let assistant: Service;
+let certificates: string;
 beforeAll(async () => {
   pair = await createPair();
-  assistant = await pair.startAssistant();
-  await assistant.serving();
+  certificates = await mkdtemp(join(tmpdir(), "tandem-certificates-"));
+  const { authorityFile, of } = await provideCertificates({
+    folder: certificates,
+    names: ["gateway", "assistant"],
+  });
+  assistant = await pair.startAssistant({
+    TANDEM_TLS_AUTHORITY_FILE: authorityFile,
+    TANDEM_TLS_CERTIFICATE_FILE: of.assistant.certificateFile,
+    TANDEM_TLS_KEY_FILE: of.assistant.keyFile,
+    TANDEM_ALLOW_PLAINTEXT: "",
+    TANDEM_PLAINTEXT_CALLER: "",
+    TANDEM_POLICY_FILE: fileURLToPath(new URL("../packages/local/policy.yaml", import.meta.url)),
+  });
+  await assistant.process.waitForLine('"msg":"serving"');
 });
 afterAll(async () => {
   await processes.end();
   await pair[Symbol.asyncDispose]();
+  await rm(certificates, { recursive: true });
 });
 
 it("the README's example is the one that npm start runs, and prints what the README says", async () => {
@@ -24,12 +41,12 @@ it("the README's example is the one that npm start runs, and prints what the REA
 
   const address = await assistant.dbProxyAddress();
   for (const time of ["first", "second"]) {
-    const run = await processes.spawn({ args: [fileURLToPath(example), address] });
+    const run = await processes.spawn({ args: [fileURLToPath(example), address, certificates] });
     expect((await run.waitForExit()).code, `the ${time} time`).toBe(0);
     expect(readme).toContain(block(run));
   }
 
-  const nowhere = await processes.spawn({ args: [fileURLToPath(example), "127.0.0.1:9"] });
+  const nowhere = await processes.spawn({ args: [fileURLToPath(example), "127.0.0.1:9", certificates] });
   expect((await nowhere.waitForExit()).code).toBe(1);
   const error = nowhere.lines().find((line) => line.startsWith("TransportError"));
   expect(readme).toContain(`\`\`\`\n${error?.replaceAll("127.0.0.1:9", "127.0.0.1:7403")}\n\`\`\``);
@@ -42,7 +59,9 @@ it("the example of packages/dbproxy runs and prints what its README says", async
     args: [
       "--input-type=module-typescript",
       "--eval",
-      code.replace("127.0.0.1:7403", await assistant.dbProxyAddress()),
+      code
+        .replace("127.0.0.1:7403", await assistant.dbProxyAddress())
+        .replace("../../.tandem/certificates", certificates),
     ],
     cwd: fileURLToPath(new URL("../packages/dbproxy", import.meta.url)),
   });

@@ -64,6 +64,11 @@ export function readConfig(environment: Environment = process.env): LocalConfig 
   return config;
 }
 
+/** Where the services' certificates are. */
+export function certificatesFolder({ dataFolder }: LocalConfig): string {
+  return join(dataFolder, "certificates");
+}
+
 /** The environment of a service: this process's own, with what is given to the service. */
 export function environmentFor(service: Environment, environment: Environment = process.env): Environment {
   return { ...environment, ...service };

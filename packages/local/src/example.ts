@@ -1,7 +1,16 @@
 import { createDbProxy, sql } from "@tandem/dbproxy";
 import { HandlerError } from "@tandem/rpc";
 
-const db = createDbProxy({ address: process.argv[2] ?? "127.0.0.1:7403" });
+const [address = "127.0.0.1:7403", certificates = ".tandem/certificates"] = process.argv.slice(2);
+const db = createDbProxy({
+  address,
+  tls: {
+    authorityFile: `${certificates}/authority/certificate.pem`,
+    certificateFile: `${certificates}/gateway/certificate.pem`,
+    keyFile: `${certificates}/gateway/key.pem`,
+    peer: "assistant",
+  },
+});
 const id = "0198e5a0-0000-7000-8000-00000000ada0";
 
 const { results } = await db.transaction([

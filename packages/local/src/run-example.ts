@@ -10,12 +10,14 @@ const timeoutMs = 10_000;
  */
 export async function runExample(options: {
   readonly address: string;
+  /** Where the gateway's is, as which it calls. */
+  readonly certificates: string;
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
 }): Promise<void> {
-  const { address, print, signal } = options;
+  const { address, certificates, print, signal } = options;
   const script = fileURLToPath(new URL("example.ts", import.meta.url));
-  const child = spawn(process.execPath, [script, address], {
+  const child = spawn(process.execPath, [script, address, certificates], {
     stdio: ["ignore", "pipe", "pipe"],
     signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   });

@@ -1,10 +1,11 @@
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
+import { CertificatesError } from "@tandem/certificates";
 import { EmbeddedServerError } from "@tandem/embedded";
 import { BootstrapError, ConnectError } from "@tandem/postgres";
 import { HandlerError, PeerNotReadyError, SettingError, whenAborted } from "@tandem/rpc";
 import { claimMachine } from "./claim-machine.ts";
-import { type LocalConfig, portVariables, readConfig, shortPath } from "./config.ts";
+import { certificatesFolder, type LocalConfig, portVariables, readConfig, shortPath } from "./config.ts";
 import { LocalError } from "./local-error.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { runExample } from "./run-example.ts";
@@ -112,13 +113,15 @@ async function showExample(config: LocalConfig, progress: Progress, signal: Abor
     "\nthe README's example, two transactions in the assistant's database (packages/local/src/example.ts):",
   );
   const print = (line: string): void => progress.print(`  ${line}`);
-  await runExample({ address: `127.0.0.1:${config.ports.dbProxy}`, print, signal });
+  const address = `127.0.0.1:${config.ports.dbProxy}`;
+  await runExample({ address, certificates: certificatesFolder(config), print, signal });
 }
 
 const foreseen = [
   LocalError,
   SettingError,
   EmbeddedServerError,
+  CertificatesError,
   BootstrapError,
   ConnectError,
   PeerNotReadyError,

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { type ProvidedCertificates, provideCertificates } from "@tandem/certificates";
 import { type EmbeddedServer, startEmbeddedServer } from "@tandem/embedded";
 import {
   assistantDatabase,
@@ -9,7 +10,7 @@ import {
   rolesOf,
   withDatabase,
 } from "@tandem/postgres";
-import { type LocalConfig, policyFile, type PortName, shortPath } from "./config.ts";
+import { certificatesFolder, type LocalConfig, policyFile, type PortName, shortPath } from "./config.ts";
 import type { Progress } from "./progress.ts";
 import { type Passwords, providePasswords } from "./secrets.ts";
 import { type ServiceProcess, startService } from "./service-process.ts";
@@ -21,15 +22,14 @@ const serviceStopMs = 1_500;
 const drainMs = 1_000;
 const postgresStopMs = 1_000;
 
+type ServiceName = "gateway" | "assistant";
+
 /** Where the services' programs are. */
-export interface Programs {
-  readonly gateway: string;
-  readonly assistant: string;
-}
+export type Programs = Readonly<Record<ServiceName, string>>;
 
 /** Something that was started. */
 export interface Part {
-  readonly name: "gateway" | "assistant" | "postgres";
+  readonly name: ServiceName | "postgres";
   /** Resolves when it has ended, with a sentence that says how. */
   readonly exited: Promise<string>;
   stop(): Promise<void>;
@@ -57,10 +57,21 @@ export async function startPair(options: PairOptions): Promise<void> {
   const passwords = await providePasswords(config.dataFolder, plans.flatMap(rolesOf));
   await bootstrapCluster({ adminUrl: server.adminUrl, databases: plans, passwords, signal });
   progress.say(`databases ${plans.map(({ name }) => name).join(" and ")} are prepared`);
+  const certificates = await provideCertificates({
+    folder: certificatesFolder(config),
+    names: ["gateway", "assistant"],
+  });
+  progress.say(`certificates of gateway and assistant are in ${shortPath(certificatesFolder(config))}`);
   const addressOf = (port: PortName): string => `127.0.0.1:${config.ports[port]}`;
   // Where one fails, the other is not waited for.
   const failed = new AbortController();
-  const start = { ...options, server, passwords, signal: AbortSignal.any([signal, failed.signal]) };
+  const start = {
+    ...options,
+    server,
+    passwords,
+    certificates,
+    signal: AbortSignal.any([signal, failed.signal]),
+  };
   const starts = [
     startAndAwait(start, {
       name: "assistant",
@@ -111,15 +122,19 @@ async function startPostgres({ config, progress, signal, onStarted }: PairOption
 }
 
 async function startAndAwait(
-  options: PairOptions & { readonly server: EmbeddedServer; readonly passwords: Passwords },
+  options: PairOptions & {
+    readonly server: EmbeddedServer;
+    readonly passwords: Passwords;
+    readonly certificates: ProvidedCertificates<ServiceName>;
+  },
   service: {
-    readonly name: "gateway" | "assistant";
+    readonly name: ServiceName;
     readonly plan: DatabasePlan;
     readonly address: string;
     readonly environment?: Readonly<Record<string, string>>;
   },
 ): Promise<void> {
-  const { config, progress, programs, signal, server, passwords } = options;
+  const { config, progress, programs, signal, server, passwords, certificates } = options;
   const { name, plan, address } = service;
   signal.throwIfAborted();
   const logs = join(config.dataFolder, "logs");
@@ -136,13 +151,15 @@ async function startAndAwait(
       TANDEM_LOG_LEVEL: config.logLevel,
       TANDEM_DRAIN_TIMEOUT_MS: String(drainMs),
       TANDEM_STOP_WHEN_INPUT_ENDS: "true",
-      TANDEM_ALLOW_PLAINTEXT: "true",
-      TANDEM_PLAINTEXT_CALLER: "gateway",
+      TANDEM_TLS_AUTHORITY_FILE: certificates.authorityFile,
+      TANDEM_TLS_CERTIFICATE_FILE: certificates.of[name].certificateFile,
+      TANDEM_TLS_KEY_FILE: certificates.of[name].keyFile,
       ...service.environment,
     },
   });
   options.onStarted({ name, exited: process.exited, stop: () => process.stop({ timeoutMs: serviceStopMs }) });
-  await waitUntilServing({ name, address, timeoutMs: servingTimeoutMs, signal });
+  const { authorityFile } = certificates;
+  await waitUntilServing({ name, address, authorityFile, timeoutMs: servingTimeoutMs, signal });
   progress.say(`${name} is serving`);
 }
 

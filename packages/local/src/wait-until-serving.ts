@@ -8,11 +8,14 @@ import { createChannel, waitForPeer } from "@tandem/rpc";
 export async function waitUntilServing(options: {
   readonly name: string;
   readonly address: string;
+  /** Of the certificates that are trusted: the service's names it. */
+  readonly authorityFile: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }): Promise<void> {
-  const { name, address, timeoutMs, signal } = options;
-  const channel = createChannel({ address, limits: { minReconnectMs: 25, maxReconnectMs: 100 } });
+  const { name, address, authorityFile, timeoutMs, signal } = options;
+  const limits = { minReconnectMs: 25, maxReconnectMs: 100 };
+  const channel = createChannel({ address, tls: { authorityFile, peer: name }, limits });
   try {
     await waitForPeer({ channel, name, timeoutMs, signal, intervalMs: 25 });
   } finally {

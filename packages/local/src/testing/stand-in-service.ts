@@ -2,7 +2,7 @@
 // (environment, health, log, drain) and misbehaves when it is told to.
 import { setTimeout as delay } from "node:timers/promises";
 import { createDatabase } from "@tandem/postgres";
-import { createLogger, RpcServer } from "@tandem/rpc";
+import { createLogger, openRules, readProcessConfig, RpcServer, Settings } from "@tandem/rpc";
 
 const {
   TANDEM_LISTEN = "",
@@ -15,6 +15,9 @@ const {
 const name = TANDEM_ASSISTANT_ADDRESS === undefined ? "assistant" : "gateway";
 const fault = STAND_IN_FAULT.startsWith(`${name}:`) ? STAND_IN_FAULT.slice(name.length + 1) : "none";
 const logger = createLogger({ service: name });
+
+// oxlint-disable-next-line node/no-process-env -- as above
+const { identity } = readProcessConfig(new Settings(process.env), { listen: TANDEM_LISTEN });
 
 let stop = async (): Promise<void> => undefined;
 let stopping = false;
@@ -34,7 +37,7 @@ async function beDeaf(): Promise<void> {
   process.on("SIGTERM", () => logger.info("told to stop, and staying"));
   logger.info({ pid: process.pid }, "deaf");
   setInterval(() => undefined, 1_000);
-  const server = new RpcServer({ logger });
+  const server = createServer();
   await server.listen(TANDEM_LISTEN);
   server.health.setAll(true);
 }
@@ -51,7 +54,7 @@ async function serve(): Promise<void> {
   await owner.sql`INSERT INTO starts DEFAULT VALUES`;
   await owner.close();
   if (fault === "slow") await delay(60_000);
-  const server = new RpcServer({ logger });
+  const server = createServer();
   await server.listen(TANDEM_LISTEN);
   stop = async () => {
     await server.drain();
@@ -61,6 +64,10 @@ async function serve(): Promise<void> {
   };
   logger.warn("a warning for whoever watches");
   server.health.setAll(true);
+}
+
+function createServer(): RpcServer {
+  return new RpcServer({ logger, identity: { ...identity, rules: openRules({ reflection: false }) } });
 }
 
 async function end(): Promise<void> {
