@@ -1,0 +1,3 @@
+export { channelsOfContact, putChannel, removeChannel } from "./contact-channels.ts";
+export { contactById, putContact, removeContact } from "./contacts.ts";
+export { assistantStatements } from "./assistant-statements.ts";
