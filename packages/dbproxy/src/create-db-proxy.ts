@@ -30,7 +30,7 @@ import { createRetryBudget } from "./retry-budget.ts";
 import { sendTransaction, type WriteId } from "./send-transaction.ts";
 import { type Owner, sendWithRetries } from "./send-with-retries.ts";
 import { Statement } from "./statement.ts";
-import type { Step } from "./steps.ts";
+import { type Step, statementsOf } from "./steps.ts";
 
 /** Where the owner of the database is, and what holds for every call. */
 export type DbProxyOptions = (OwnChannel | GivenChannel) & {
@@ -119,8 +119,9 @@ export function createDbProxy(options: DbProxyOptions): DbProxy {
       const id = toWriteId(given);
       const requestedAt = id === undefined ? timestampNow() : timestampFromMs(requestIdTime(id.requestId));
       const request = toTransactionRequest(steps, { ...given, sourceInstanceId, requestedAt });
+      const statements = statementsOf(steps);
       const understand = (response: TransactionResponse): TransactionResult<Steps> =>
-        understood(channel, "Transaction", () => toTransactionResult(response, request.steps.length));
+        understood(channel, "Transaction", () => toTransactionResult(response, statements));
       const bounds = begin(given);
       if (id !== undefined) return sendTransaction(owner, { request, id, bounds, understand });
       return understand(
@@ -133,12 +134,14 @@ export function createDbProxy(options: DbProxyOptions): DbProxy {
       return understood(channel, "GetReceipt", () => toReceipt(response));
     },
     async query<Row extends object>(statement: Statement<Row>, given: QueryOptions = {}) {
-      if (!(statement instanceof Statement)) throw new TypeError("A query is made with sql`SELECT …`.");
+      if (!(statement instanceof Statement)) {
+        throw new TypeError("A query is made with sql`SELECT …`, or by calling a declared statement.");
+      }
       const request = toQueryRequest(statement, given);
       const response = await sendWithRetries(owner, { bounds: begin(given) }, (call) =>
         client.query(request, call),
       );
-      return understood(channel, "Query", () => toQueryResult<Row>(response));
+      return understood(channel, "Query", () => toQueryResult<Row>(response, statement.declared()));
     },
     async probe(given = {}) {
       const response = await sendWithRetries(owner, { bounds: begin(given) }, (call) =>

@@ -1,4 +1,6 @@
 export { createDbProxy, type DbProxy, type DbProxyOptions, type ProbeResult } from "./create-db-proxy.ts";
+export { callable } from "./declared/callable.ts";
+export type { DeclaredRow, ParamsOf } from "./declared/values-of.ts";
 export { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
 export type { Receipt, ReceiptOptions } from "./receipts.ts";
 export { newRequestId, requestIdOf } from "./request-id.ts";

@@ -38,7 +38,11 @@ export function toReceipt({ state, response }: GetReceiptResponse): Receipt {
   switch (state) {
     case ReceiptState.COMMITTED: {
       if (response === undefined) throw new MalformedAnswerError("the answer has no result");
-      const result = toTransactionResult<readonly Statement[]>(response, response.results.length);
+      const result = toTransactionResult<readonly Statement[]>(
+        response,
+        // Which statements they were only the caller knows.
+        response.results.map(() => undefined),
+      );
       return { state: "committed", result: { ...result, replayed: true } };
     }
     case ReceiptState.REFUSED:

@@ -71,7 +71,7 @@ export function toQueryRequest(
     throw new TypeError("A query has no earlier steps that it could refer to.");
   });
   return {
-    statement: { case: "sql", value: statement.text },
+    statement: statement.source(),
     params,
     statementTimeout: toDuration(options.statementTimeoutMs, "statementTimeoutMs"),
     atLeastAsFresh: options.atLeastAsFresh ?? "",

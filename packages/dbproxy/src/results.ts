@@ -4,8 +4,10 @@ import type {
   TransactionResponse,
   StepResult as WireResult,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import type { DeclaredStatement } from "@tandem/statements";
+import { resultCheck } from "./declared/check-result.ts";
 import { MalformedAnswerError } from "./malformed-answer-error.ts";
-import type { RowOf, UntypedRow } from "./statement.ts";
+import type { RowOf, Statement, UntypedRow } from "./statement.ts";
 import type { GuardedStatement, Step } from "./steps.ts";
 import { fromValue } from "./values/from-value.ts";
 
@@ -47,15 +49,18 @@ type RowOfStep<S> = S extends GuardedStatement ? RowOf<S["statement"]> : RowOf<S
 /** @throws MalformedAnswerError */
 export function toTransactionResult<Steps extends readonly Step[]>(
   response: TransactionResponse,
-  stepCount: number,
+  statements: readonly (Statement<object> | undefined)[],
 ): TransactionResult<Steps> {
   const { results, replayed, rowsOmitted, committedAt, writeToken } = response;
-  if (results.length !== stepCount) {
-    throw new MalformedAnswerError(`the answer has ${results.length} results for ${stepCount} steps`);
+  if (results.length !== statements.length) {
+    throw new MalformedAnswerError(`the answer has ${results.length} results for ${statements.length} steps`);
   }
+  const declared = rowsOmitted ? [] : statements.map((statement) => statement?.declared());
   return {
-    // As many as there are steps; what is in their rows is what the caller said of each statement.
-    results: results.map(toStepResult) as TransactionResult<Steps>["results"],
+    // As many as there are steps; what is in their rows is what was said of each statement.
+    results: results.map((result, index) =>
+      toStepResult(result, declared[index]),
+    ) as TransactionResult<Steps>["results"],
     replayed,
     rowsOmitted,
     committedAt: committedAt === undefined ? undefined : timestampDate(committedAt),
@@ -63,21 +68,29 @@ export function toTransactionResult<Steps extends readonly Step[]>(
   };
 }
 
-/** @throws MalformedAnswerError */
+/**
+ * Of a declared statement it is held against its declaration.
+ *
+ * @throws MalformedAnswerError
+ */
 export function toQueryResult<Row extends object>(
   response: Pick<QueryResponse, "columns" | "rows">,
+  declared: DeclaredStatement | undefined,
 ): QueryResult<Row> {
   const columns = response.columns.map(({ name, type }) => ({ name, type }));
-  const rows = response.rows.map(({ values }) => {
+  const check = declared && resultCheck(declared, columns);
+  const rows = response.rows.map(({ values: sent }) => {
+    const values = sent.map(fromValue);
     if (values.length !== columns.length) {
       throw new MalformedAnswerError(`the answer has ${values.length} values for ${columns.length} columns`);
     }
-    // The caller said, where the statement was made, what its rows hold.
-    return Object.fromEntries(values.map((value, index) => [columns[index]?.name, fromValue(value)])) as Row;
+    check?.(values);
+    // Where the statement was made it was said what its rows hold.
+    return Object.fromEntries(values.map((value, index) => [columns[index]?.name, value])) as Row;
   });
   return { columns, rows };
 }
 
-function toStepResult(result: WireResult): StepResult {
-  return { changes: result.changes, ...toQueryResult<UntypedRow>(result) };
+function toStepResult(result: WireResult, declared: DeclaredStatement | undefined): StepResult {
+  return { changes: result.changes, ...toQueryResult<UntypedRow>(result, declared) };
 }

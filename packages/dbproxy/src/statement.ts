@@ -1,4 +1,5 @@
 import type { Value } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import type { DeclaredStatement } from "@tandem/statements";
 
 // The contract counts rows in 32 bits.
 const MAX_ROW = 2 ** 31 - 1;
@@ -8,26 +9,63 @@ declare const rowType: unique symbol;
 /** Rows of which the caller said nothing: any column, of any type. */
 export type UntypedRow = Readonly<Record<string, unknown>>;
 
+/** For this package's own use: what a statement is beside its text and values. */
+export interface StatementOrigin {
+  readonly declared: DeclaredStatement;
+  /** Set where it goes out as text: the statement that it was before. */
+  readonly first?: Statement<object>;
+}
+
 /**
- * One SQL statement with its bind values, made by the `sql` template. It doesn't change and may be used
- * again in another transaction. Its values are not shown when it is logged.
+ * One SQL statement with its bind values, made by the `sql` template or by calling a declared statement. It doesn't
+ * change and may be used again in another transaction. Its values are not shown when it is logged.
  */
 export class Statement<Row extends object = UntypedRow> {
   /** Exists for the type checker alone. */
   declare readonly [rowType]: Row;
   /** The text as PostgreSQL gets it, with `$1`, `$2`, … for the values. */
   readonly text: string;
+  /** What is sent instead of the text, of a declared statement. */
+  declare readonly name?: string;
   readonly #params: readonly (Value | Reference)[];
+  readonly #origin: StatementOrigin | undefined;
 
-  /** For this package's own use: the `sql` template makes statements. */
-  constructor(text: string, params: readonly (Value | Reference)[]) {
+  /** For this package's own use: the `sql` template makes statements, and `callable` does. */
+  constructor(text: string, params: readonly (Value | Reference)[], origin?: StatementOrigin) {
     this.text = text;
     this.#params = params;
+    this.#origin = origin;
+    if (origin !== undefined && origin.first === undefined) this.name = origin.declared.name;
   }
 
   /** For this package's own use. */
   params(): readonly (Value | Reference)[] {
     return this.#params;
+  }
+
+  /** For this package's own use. */
+  declared(): DeclaredStatement | undefined {
+    return this.#origin?.declared;
+  }
+
+  /** For this package's own use: one object for a statement and for what `asSql` makes of it. */
+  identity(): Statement<object> {
+    return this.#origin?.first ?? this;
+  }
+
+  /** For this package's own use. */
+  source(): { readonly case: "name" | "sql"; readonly value: string } {
+    return this.name === undefined ? { case: "sql", value: this.text } : { case: "name", value: this.name };
+  }
+
+  /**
+   * The same statement with the same values, to be sent as text: for an owner that doesn't know the name
+   * (UNKNOWN_STATEMENT) and lets this caller send SQL. References to either stand for both. What the `sql`
+   * template made is given back as it is.
+   */
+  asSql(): Statement<Row> {
+    if (this.#origin === undefined || this.name === undefined) return this;
+    return new Statement<Row>(this.text, this.#params, { declared: this.#origin.declared, first: this });
   }
 
   /**

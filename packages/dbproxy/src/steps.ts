@@ -20,6 +20,11 @@ export type Step = Statement<object> | GuardedStatement;
 type StepInit = MessageInitShape<typeof StepSchema>;
 type Bounds = Pick<StepInit, "minChanges" | "maxChanges">;
 
+/** The statements of steps that are some. */
+export function statementsOf(steps: readonly Step[]): readonly Statement<object>[] {
+  return steps.map((step) => (step instanceof Statement ? step : step.statement));
+}
+
 /**
  * The steps for the wire, their references resolved to positions.
  *
@@ -31,15 +36,14 @@ export function toSteps(steps: readonly Step[]): StepInit[] {
   const positions = new Map<Statement<object>, number>();
   return Array.from(steps, (step, position) => {
     const { statement, bounds } = toGuarded(step, position);
-    if (positions.has(statement)) {
-      throw new TypeError(
-        `Step ${position} is the same object as step ${positions.get(statement)}: make a statement for each.`,
-      );
+    const same = positions.get(statement.identity());
+    if (same !== undefined) {
+      throw new TypeError(`Step ${position} is the same object as step ${same}: make a statement for each.`);
     }
     const params = statement.params().map((param) => toParam(param, positions, position));
-    positions.set(statement, position);
+    positions.set(statement.identity(), position);
     return {
-      statement: { case: "sql", value: statement.text },
+      statement: statement.source(),
       params,
       ...bounds,
     };
@@ -65,7 +69,7 @@ function toParam(
 ): NonNullable<StepInit["params"]>[number] {
   if (!(param instanceof Reference)) return { kind: { case: "value", value: param } };
   const { statement, column, row } = param;
-  const step = earlier.get(statement);
+  const step = earlier.get(statement.identity());
   if (step === undefined) {
     throw new TypeError(
       `Step ${position} refers to a statement that is no earlier step of this transaction: put it before.`,

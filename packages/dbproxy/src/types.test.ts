@@ -1,11 +1,15 @@
+import { defineStatement } from "@tandem/statements";
 import { describe, expectTypeOf, it } from "vitest";
 import type { DbProxy } from "./create-db-proxy.ts";
+import { callable } from "./declared/callable.ts";
+import type { DeclaredRow, ParamsOf } from "./declared/values-of.ts";
 import type { QueryResult, StepResult } from "./results.ts";
 import { sql } from "./sql.ts";
 import type { Reference, Statement } from "./statement.ts";
 import type { Guard } from "./steps.ts";
 import { json } from "./values/json.ts";
 import { numeric } from "./values/numbers.ts";
+import type { TypedValue } from "./values/typed-value.ts";
 
 interface Contact {
   readonly id: string;
@@ -87,6 +91,86 @@ describe("the types", () => {
         [2n, "x"],
       ]}, ${json({ a: undefined })}, ${reference}`,
     ).toExtend<Statement>();
+  });
+
+  it("know what a declared statement takes and returns", () => {
+    type Declared = {
+      b: "bool";
+      i: "int4";
+      f: "float8";
+      n: "numeric";
+      y: "bytea";
+      t: "timestamptz | null";
+      j: "jsonb";
+      u: "uuid | null";
+      e: "mood";
+      a: "int8[]";
+      o: "text[] | null";
+    };
+    expectTypeOf<DeclaredRow<Declared>>().toEqualTypeOf<{
+      readonly b: boolean;
+      readonly i: bigint;
+      readonly f: number;
+      readonly n: string;
+      readonly y: Uint8Array;
+      readonly t: string | null;
+      readonly j: unknown;
+      readonly u: string | null;
+      readonly e: string;
+      readonly a: readonly (bigint | null)[];
+      readonly o: readonly (string | null)[] | null;
+    }>();
+    expectTypeOf<ParamsOf<Declared>>().toEqualTypeOf<{
+      readonly b: boolean | Reference;
+      readonly i: bigint | number | Reference;
+      readonly f: number | Reference;
+      readonly n: string | bigint | number | TypedValue | Reference;
+      readonly y: Uint8Array | Reference;
+      readonly t: string | Date | null | Reference;
+      readonly j: string | number | boolean | object | Reference;
+      readonly u: string | null | Reference;
+      readonly e: string | Reference;
+      readonly a: readonly (bigint | number | null)[] | Reference;
+      readonly o: readonly (string | null)[] | null | Reference;
+    }>();
+  });
+
+  it("let a declared statement stand where the template's stands", () => {
+    const put = callable(
+      defineStatement({
+        name: "contacts.put",
+        params: { id: "uuid", version: "int8" },
+        sql: "INSERT INTO contacts VALUES ($1, $2) RETURNING id, version",
+        result: { id: "uuid", version: "int8" },
+      }),
+    );
+    const run = async (db: DbProxy) => {
+      const first = put({ id: "x", version: 1 });
+      const { results } = await db.transaction([
+        first,
+        { statement: put({ id: first.ref("id"), version: 2n }), guard: { min: 1 } },
+        sql`SELECT ${first.ref("version")}`,
+      ]);
+      expectTypeOf(results[1].rows[0]?.version).toEqualTypeOf<bigint | undefined>();
+      const { rows } = await db.query(first.asSql());
+      expectTypeOf(rows).toEqualTypeOf<readonly { readonly id: string; readonly version: bigint }[]>();
+    };
+    expectTypeOf(run).toBeFunction();
+    const mistakes = () => [
+      // @ts-expect-error no such column
+      put({ id: "x", version: 1 }).ref("name"),
+      // @ts-expect-error a parameter is missing
+      put({ id: "x" }),
+      // @ts-expect-error one too many
+      put({ id: "x", version: 1, name: "y" }),
+      // @ts-expect-error not a number
+      put({ id: "x", version: "1" }),
+      // @ts-expect-error not declared as null
+      put({ id: null, version: 1 }),
+      // @ts-expect-error it returns nothing
+      callable(defineStatement({ name: "a.b", sql: "DELETE FROM t" }))({}).ref("id"),
+    ];
+    expectTypeOf(mistakes).toBeFunction();
   });
 
   it("keep statements of other rows apart", () => {
