@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { assistantStatements } from "@tandem/assistant-statements";
 import { Health } from "@tandem/contract/health/v1/health";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { keepReceipts } from "@tandem/postgres";
@@ -17,9 +18,13 @@ import { readCatalogue } from "./store/read-catalogue.ts";
  */
 export async function startAssistant(start: ServiceStart<AssistantConfig>): Promise<AsyncDisposable> {
   const { config, logger } = start;
-  const { policy, check } = await readPolicyFile(config.policyFile);
+  const { policy, check } = await readPolicyFile(config.policyFile, {
+    statements: new Set(assistantStatements.map(({ name }) => name)),
+  });
   await using parts = new AsyncDisposableStack();
-  const dbProxy = parts.use(await createDbProxy({ url: config.dbProxyUrl, policy, logger }));
+  const dbProxy = parts.use(
+    await createDbProxy({ url: config.dbProxyUrl, registered: assistantStatements, policy, logger }),
+  );
   let instance: Instance = { id: randomUUID(), schemaVersion: "", standby: false };
   const servers = [
     createServer(start, {}),
@@ -40,6 +45,7 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   await using below = new AsyncDisposableStack();
   const store = below.use(await openStore(start));
   check(await readCatalogue(store.database));
+  await dbProxy.checkRegistered(start.signal);
   // A standby takes no writes, and so has no receipts to keep.
   if (!store.standby) {
     below.use(await keepReceipts({ database: store.database, logger, signal: start.signal }));

@@ -116,6 +116,7 @@ async function connect(pool: Pool, signal: AbortSignal, limits: DbProxyLimits): 
     const translated = translateDatabaseError(error);
     const reason = translated.reason === "OVERLOADED" || full ? "OVERLOADED" : "DATABASE_UNAVAILABLE";
     const message = full ? "Every connection to the database is in use: try again soon." : translated.message;
-    throw new HandlerError({ reason, message, cause: translated.cause });
+    const { database, cause } = translated;
+    throw new HandlerError({ reason, message, cause, ...(database === undefined ? {} : { database }) });
   }
 }

@@ -19,19 +19,22 @@ import {
   requestInProgress,
 } from "@tandem/postgres";
 import { createTimeSlices, HandlerError, type Logger } from "@tandem/rpc";
+import type { DeclaredStatement } from "@tandem/statements";
 import { type Admission, createAdmission, createWaitingRoom } from "./admission.ts";
 import { createCatalog } from "./catalog.ts";
 import { createConnections } from "./connections.ts";
 import { createKeyQueues } from "./key-queues.ts";
 import { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
-import { notAllowed } from "./policy/judge.ts";
+import { judgeName, notAllowed } from "./policy/judge.ts";
 import type { CallerPolicy, Policy } from "./policy/policy.ts";
+import { checkRegistered } from "./registered/check-registered.ts";
+import { createRegistry, type Registry } from "./registered/registry.ts";
 import { fingerprinting } from "./request-fingerprint.ts";
 import { retryConflicts } from "./retry-conflicts.ts";
 import { runQuery } from "./run-query.ts";
 import { type Caller, type Executor, runTransaction } from "./run-transaction.ts";
 import { createSettling } from "./settling.ts";
-import { createStatementCheck } from "./statement-check.ts";
+import { createStatementCheck, type StatementCheck } from "./statement-check.ts";
 import { fromStoredResponse } from "./stored-response.ts";
 import { parseTransaction, type RequestRules, type TransactionPlan } from "./transaction-request.ts";
 
@@ -40,6 +43,13 @@ export interface DbProxy extends AsyncDisposable {
   transaction(request: TransactionRequest, caller: Caller): Promise<TransactionResponse>;
   receipt(request: GetReceiptRequest, caller: Caller): Promise<GetReceiptResponse>;
   query(request: QueryRequest, caller: Caller): Promise<QueryResponse>;
+  /** The names of the registered statements that a caller of this name may use. */
+  statementsOf(caller: string): readonly string[];
+  /**
+   * Holds the registered statements against the database, before any is run. Fails with a RegistrationError that
+   * lists what differs, or with a HandlerError where the database couldn't be asked for a minute.
+   */
+  checkRegistered(signal: AbortSignal): Promise<void>;
 }
 
 export interface DbProxyOptions {
@@ -48,15 +58,20 @@ export interface DbProxyOptions {
   readonly limits?: Partial<DbProxyLimits>;
   /** What each caller may do; without it every caller may do what the role may. */
   readonly policy?: Policy | undefined;
+  /** What callers can run by its name. */
+  readonly registered?: readonly DeclaredStatement[];
   readonly logger: Logger;
 }
 
-/** Fails, later, with HandlerErrors alone; connects when it is first used. */
+/**
+ * Fails with a RegistrationError where what is to be registered can't be, later with HandlerErrors alone; connects
+ * when it is first used.
+ */
 export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const limits = { ...defaultDbProxyLimits, ...options.limits };
-  const statements = await createStatementCheck();
+  const { statements, registry } = await openStatements(options.registered);
   const rulesOf = ({ name }: Caller): RequestRules => {
-    return { limits, statements, policy: policyOf(name, options.policy) };
+    return { limits, statements, registry, policy: policyOf(name, options.policy) };
   };
   const connections = createConnections({ url: options.url, limits, logger: options.logger });
   const settling = createSettling({ ...options, limits });
@@ -107,6 +122,8 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
     },
     query: (request, caller) =>
       admission.run(caller, () => runQuery(request, executor, { caller, rules: rulesOf(caller) })),
+    statementsOf: (caller) => namesOf(registry, options.policy, caller),
+    checkRegistered: (signal) => checkRegistered(registry, { ...executor, logger: options.logger, signal }),
     [Symbol.asyncDispose]: async () => {
       await Promise.all([
         connections.close(),
@@ -115,6 +132,26 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
       ]);
     },
   };
+}
+
+async function openStatements(
+  registered: readonly DeclaredStatement[] = [],
+): Promise<{ readonly statements: StatementCheck; readonly registry: Registry }> {
+  const statements = await createStatementCheck();
+  try {
+    return { statements, registry: await createRegistry(registered, statements) };
+  } catch (error) {
+    await statements[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Whoever may not use a name doesn't learn of it here either. */
+function namesOf(registry: Registry, policy: Policy | undefined, caller: string): readonly string[] {
+  const names = [...registry.keys()];
+  if (policy === undefined) return names;
+  const allowed = policy.callers.get(caller);
+  return names.filter((name) => allowed !== undefined && judgeName(name, allowed) === undefined);
 }
 
 function policyOf(caller: string, policy: Policy | undefined): CallerPolicy | undefined {

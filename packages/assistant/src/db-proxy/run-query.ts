@@ -11,7 +11,7 @@ import { SILENCE_MS } from "./limits.ts";
 import { runStatement } from "./run-step.ts";
 import { assertFits, type Caller, type Executor } from "./run-transaction.ts";
 import { timeoutsOf } from "./timeouts.ts";
-import { checkParamCount, parseSql, parseTimeout, type RequestRules } from "./transaction-request.ts";
+import { checkParamCount, parseStatement, parseTimeout, type RequestRules } from "./transaction-request.ts";
 import { requirePrimary, waitForToken } from "./write-token.ts";
 
 /** Runs one SELECT in a read-only transaction, on a server that has the write which the token stands for. */
@@ -21,7 +21,7 @@ export async function runQuery(
   { caller, rules }: { readonly caller: Caller; readonly rules: RequestRules },
 ): Promise<QueryResponse> {
   const { signal, deadline } = caller;
-  const sql = await parseSql(request.statement, { field: "", use: "query", signal }, rules);
+  const runnable = await parseStatement(request.statement, { field: "", use: "query", signal }, rules);
   checkParamCount(request.params.length, { field: "", limits });
   const statementTimeoutMs = parseTimeout(
     request.statementTimeout,
@@ -42,7 +42,7 @@ export async function runQuery(
     const result = await attempt(signal, undefined, async () => {
       await borrowed.run(`BEGIN READ ONLY; ${timeoutSettings(times)}`);
       const run = { borrowed, catalog, limits, slices };
-      const found = await runStatement({ sql, values: request.params, field: "" }, run);
+      const found = await runStatement({ ...runnable, values: request.params, field: "" }, run);
       await borrowed.run("ROLLBACK");
       return found;
     }).catch((error: unknown) => {

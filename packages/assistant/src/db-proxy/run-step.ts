@@ -8,8 +8,11 @@ import {
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError, type Interruptible, type TimeSlices } from "@tandem/rpc";
 import type { Catalog } from "./catalog.ts";
+import { describeStatement } from "./describe-statement.ts";
 import type { Borrowed } from "./lease.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
+import { assertAsDeclared, assertRowsAsDeclared } from "./registered/assert-declared.ts";
+import type { RegisteredStatement } from "./registered/registry.ts";
 import { type RoundResult, RoundTooLargeError } from "./round.ts";
 import { invalid } from "./transaction-request.ts";
 import { decodeScalar, decodingList } from "./values/decode-value.ts";
@@ -23,6 +26,8 @@ export interface Statement {
   /** What to call it where its parameters are refused: `steps[2].`, or nothing for a query. */
   readonly field: string;
   readonly step?: number;
+  /** Where it was called by a name. */
+  readonly registered?: RegisteredStatement | undefined;
 }
 
 export interface StatementRun {
@@ -40,10 +45,11 @@ const ELEMENT_BYTES = 8;
  * against them, and only then is it executed.
  */
 export async function runStatement(statement: Statement, run: StatementRun): Promise<StepResult> {
-  const { borrowed, catalog, limits, slices } = run;
-  const described = await describe(statement, run);
-  const typesOf = (oids: readonly number[]): PgType[] => oids.map((oid) => catalog.typeOf(oid));
-  const values = await slices.run(bindingAll(statement, typesOf(described.paramTypes)));
+  const { borrowed, limits, slices } = run;
+  const described = await describeStatement(statement.sql, run);
+  const { registered } = statement;
+  if (registered !== undefined) assertAsDeclared(registered, described, statement);
+  const values = await slices.run(bindingAll(statement, described.params));
   const { rows, tag } = await borrowed.round((connection) => {
     connection.bind({ statement: "", values }, true);
     connection.execute({ rows: String(limits.maxRows + 1) }, true);
@@ -53,24 +59,15 @@ export async function runStatement(statement: Statement, run: StatementRun): Pro
     const message = `The result has more than ${limits.maxRows} rows: ask for less at a time.`;
     throw new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...(step === undefined ? {} : { step }) });
   }
-  const columns = typesOf(described.fields.map((field) => field.dataTypeID));
+  if (registered !== undefined)
+    assertRowsAsDeclared(registered, { columns: described.columns, rows }, statement);
+  const columns = described.columns.map(({ type }) => type);
   await slices.run(refusingLongLists(rows, columns, limits));
   return create(StepResultSchema, {
     changes: changesOf(tag),
-    columns: described.fields.map(({ name }, index) => ({ name, type: columns[index]?.name ?? "unknown" })),
+    columns: described.columns.map(({ name, type }) => ({ name, type: type.name })),
     rows: await slices.run(decodingRows(rows, columns)),
   });
-}
-
-async function describe({ sql }: Statement, { borrowed, catalog }: StatementRun): Promise<RoundResult> {
-  const ask = (): Promise<RoundResult> =>
-    borrowed.round((connection) => {
-      connection.parse({ name: "", text: sql, types: [] }, true);
-      connection.describe({ type: "S", name: "" }, true);
-    });
-  const described = await ask();
-  const oids = [...described.paramTypes, ...described.fields.map((field) => field.dataTypeID)];
-  return (await catalog.learn(oids, borrowed)) ? ask() : described;
 }
 
 const TEXT: PgType = { name: "text", kind: "text" };
@@ -112,13 +109,21 @@ function* decodingRows(rows: RoundResult["rows"], columns: readonly PgType[]): I
   return decoded;
 }
 
-function* bindingAll({ values, field, step }: Statement, types: readonly PgType[]): Interruptible<Bound[]> {
+function* bindingAll(
+  { values, field, step, registered }: Statement,
+  types: readonly PgType[],
+): Interruptible<Bound[]> {
   if (values.length !== types.length) {
     const why = `has ${values.length} values for the ${types.length} parameters of the statement`;
     throw invalid({ field: `${field}params`, step, why });
   }
   const bound: Bound[] = [];
   for (const [index, value] of values.entries()) {
+    const declared = registered?.params[index];
+    if (value.kind.case === undefined && declared?.type.nullable === false) {
+      const why = `is NULL, which the parameter "${declared.name}" of ${registered?.name} can't be`;
+      throw invalid({ field: `${field}params[${index}]`, step, why });
+    }
     try {
       bound.push(yield* encodingParam(value, types[index] ?? TEXT));
     } catch (error) {

@@ -101,7 +101,10 @@ async function runStep(
   const values = step.params.map((param) =>
     "value" in param ? param.value : resolve(param.ref, index, results),
   );
-  const result = await runStatement({ sql: step.sql, values, field: `steps[${index}].`, step: index }, run);
+  const result = await runStatement(
+    { ...step.runnable, values, field: `steps[${index}].`, step: index },
+    run,
+  );
   assertGuard(step, index, result.changes);
   return result;
 }

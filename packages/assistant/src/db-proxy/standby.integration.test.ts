@@ -7,6 +7,7 @@ import { create } from "@bufbuild/protobuf";
 import { QueryRequestSchema, TransactionRequestSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { type EmbeddedServer, startEmbeddedServer } from "@tandem/embedded";
 import { createLogger } from "@tandem/rpc";
+import { type DeclaredStatement, defineStatement } from "@tandem/statements";
 import { runSql } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDbProxy, type DbProxy } from "./db-proxy.ts";
@@ -77,6 +78,27 @@ describe("an instance on a hot standby", () => {
     const waiting = onStandby.query(read({ atLeastAsFresh: writeToken }), caller(500));
     await expect(waiting).rejects.toMatchObject({ reason: "NOT_READY", retryable: true });
     await runSql(standby.adminUrl, "SELECT pg_wal_replay_resume()");
+  });
+
+  it("holds the registered statements against its database as the primary does", async () => {
+    const add = defineStatement({
+      name: "counter.add",
+      params: { n: "int4" },
+      sql: "UPDATE counter SET n = n + $1 RETURNING n",
+      result: { n: "int4" },
+    });
+    const check = async (registered: DeclaredStatement): Promise<void> => {
+      await using starting = await createDbProxy({
+        url: standby.adminUrl,
+        registered: [registered],
+        logger,
+      });
+      await starting.checkRegistered(AbortSignal.timeout(10_000));
+    };
+    await check(add);
+    await expect(check({ ...add, result: { n: "int8" } })).rejects.toThrow(
+      'counter.add: its column "n" is declared as int8, and PostgreSQL gives int4.',
+    );
   });
 
   it("takes no writes, and no reads that ask for the primary", async () => {

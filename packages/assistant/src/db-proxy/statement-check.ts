@@ -9,6 +9,8 @@ import type { Parsed } from "./statement-parser-thread.ts";
 export interface StatementCheck extends AsyncDisposable {
   /** Fails with a HandlerError where the text is not one statement that its caller may use here. */
   check(sql: string, rules: StatementRules, signal: AbortSignal): Promise<void>;
+  /** The same, of a text of the owner's own as a step; says whether it only reads. */
+  readOwn(sql: string): Promise<{ readonly reads: boolean }>;
 }
 
 export interface StatementRules {
@@ -41,16 +43,23 @@ const queryStatements: ReadonlySet<string> = new Set(["SelectStmt"]);
 export async function createStatementCheck(): Promise<StatementCheck> {
   const parser = await createStatementParser();
   const cache = createCache();
+  const parse = async (sql: string, signal: AbortSignal): Promise<Parsed> => {
+    const known = cache.get(sql);
+    if (known !== undefined) return known;
+    const parsed = await parser.parse(sql, signal);
+    cache.add(sql, parsed);
+    return parsed;
+  };
   return {
     check: async (sql, { use, policy }, signal) => {
       const refusal = policy && judgeText(policy);
       if (refusal !== undefined) throw refusal;
-      let parsed = cache.get(sql);
-      if (parsed === undefined) {
-        parsed = await parser.parse(sql, signal);
-        cache.add(sql, parsed);
-      }
-      assertAllowed(parsed, { use, policy });
+      assertAllowed(await parse(sql, signal), { use, policy });
+    },
+    readOwn: async (sql) => {
+      const parsed = await parser.parse(sql, new AbortController().signal);
+      assertAllowed(parsed, { use: "step", policy: undefined });
+      return { reads: "kind" in parsed && queryStatements.has(parsed.kind) && !writes(parsed.access) };
     },
     [Symbol.asyncDispose]: () => parser[Symbol.asyncDispose](),
   };

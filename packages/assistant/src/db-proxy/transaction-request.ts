@@ -9,6 +9,8 @@ import {
 import { HandlerError, type Reason } from "@tandem/rpc";
 import type { DbProxyLimits } from "./limits.ts";
 import type { CallerPolicy } from "./policy/policy.ts";
+import { findRegistered } from "./registered/find-registered.ts";
+import type { RegisteredStatement, Registry } from "./registered/registry.ts";
 import type { StatementCheck, StatementUse } from "./statement-check.ts";
 
 /** A transaction that has passed every check that needs no database. */
@@ -25,10 +27,17 @@ export interface TransactionPlan {
 }
 
 export interface Step {
-  readonly sql: string;
+  readonly runnable: Runnable;
   readonly params: readonly StepParam[];
   readonly minChanges: bigint | undefined;
   readonly maxChanges: bigint | undefined;
+}
+
+/** A statement that its caller may run. */
+export interface Runnable {
+  readonly sql: string;
+  /** Where it was called by a name. */
+  readonly registered: RegisteredStatement | undefined;
 }
 
 export type StepParam = { readonly value: Value } | { readonly ref: Reference };
@@ -43,6 +52,7 @@ export interface Reference {
 export interface RequestRules {
   readonly limits: DbProxyLimits;
   readonly statements: StatementCheck;
+  readonly registry: Registry;
   /** The caller's; where there is none, the database role is the limit. */
   readonly policy: CallerPolicy | undefined;
 }
@@ -117,22 +127,37 @@ export function parseTimeout(asked: Duration | undefined, field: string, limitMs
   return Math.min(Math.ceil(ms), limitMs);
 }
 
-/** The text of a statement that may stand here, or a HandlerError. */
-export async function parseSql(
+interface StatementPlace {
+  readonly field: string;
+  readonly step?: number;
+  readonly use: StatementUse;
+  readonly signal: AbortSignal;
+}
+
+/** The statement that may stand here, or a HandlerError. */
+export async function parseStatement(
   statement: StepMessage["statement"],
-  place: {
-    readonly field: string;
-    readonly step?: number;
-    readonly use: StatementUse;
-    readonly signal: AbortSignal;
-  },
+  place: StatementPlace,
+  rules: RequestRules,
+): Promise<Runnable> {
+  const { step, use } = place;
+  try {
+    if (statement.case !== "name") {
+      return { sql: await parseSql(statement, place, rules), registered: undefined };
+    }
+    const registered = findRegistered(statement.value, use, rules);
+    return { sql: registered.sql, registered };
+  } catch (error) {
+    if (!(error instanceof HandlerError) || step === undefined || error.step !== undefined) throw error;
+    throw new HandlerError({ reason: error.reason as Reason, message: error.message, step });
+  }
+}
+
+async function parseSql(
+  statement: Exclude<StepMessage["statement"], { case: "name" }>,
+  { field, step, use, signal }: StatementPlace,
   { limits, statements, policy }: RequestRules,
 ): Promise<string> {
-  const { field, step, use, signal } = place;
-  if (statement.case === "name") {
-    const message = `There is no registered statement ${JSON.stringify(statement.value.slice(0, 100))} here.`;
-    throw new HandlerError({ reason: "UNKNOWN_STATEMENT", message, ...(step === undefined ? {} : { step }) });
-  }
   if (statement.case === undefined || statement.value.trim() === "") {
     throw invalid({ field: `${field}sql`, step, why: "is missing: a step is one statement" });
   }
@@ -142,13 +167,8 @@ export async function parseSql(
     throw invalid({ reason: "REQUEST_TOO_LARGE", field: `${field}sql`, step, why });
   }
   if (sql.includes("\0")) throw invalid({ field: `${field}sql`, step, why: "holds a NUL" });
-  try {
-    await statements.check(sql, { use, policy }, signal);
-    return sql;
-  } catch (error) {
-    if (!(error instanceof HandlerError) || step === undefined) throw error;
-    throw new HandlerError({ reason: error.reason as Reason, message: error.message, step });
-  }
+  await statements.check(sql, { use, policy }, signal);
+  return sql;
 }
 
 async function parseStep(
@@ -158,7 +178,7 @@ async function parseStep(
 ): Promise<Step> {
   const { step: index } = place;
   const field = `steps[${index}].`;
-  const sql = await parseSql(step.statement, { field, use: "step", ...place }, rules);
+  const runnable = await parseStatement(step.statement, { field, use: "step", ...place }, rules);
   const { minChanges, maxChanges } = step;
   for (const [name, bound] of Object.entries({ min_changes: minChanges, max_changes: maxChanges })) {
     if (bound !== undefined && bound < 0n) {
@@ -170,7 +190,7 @@ async function parseStep(
   }
   checkParamCount(step.params.length, { field, step: index, limits: rules.limits });
   const params = step.params.map((param, at) => parseParam(param, at, index));
-  return { sql, params, minChanges, maxChanges };
+  return { runnable, params, minChanges, maxChanges };
 }
 
 export function checkParamCount(

@@ -17,9 +17,11 @@ export function dbProxyHandlers(dbProxy: DbProxy, instance: () => Instance): Han
     transaction: (request, context) => dbProxy.transaction(request, callerOf(context)),
     query: (request, context) => dbProxy.query(request, callerOf(context)),
     getReceipt: (request, context) => dbProxy.receipt(request, callerOf(context)),
-    probe: () => {
+    probe: (_, context) => {
       const { id, schemaVersion, standby } = instance();
-      return { instanceId: id, schemaVersion, role: standby ? Role.SECONDARY : Role.PRIMARY };
+      const role = standby ? Role.SECONDARY : Role.PRIMARY;
+      const statements = [...dbProxy.statementsOf(callerOf(context).name)];
+      return { instanceId: id, schemaVersion, role, statements };
     },
     transactionStream: () => {
       throw new HandlerError({ reason: "NOT_SUPPORTED", message: "The stream is not supported yet." });

@@ -16,6 +16,7 @@ import {
   createLogger,
   RpcServer,
 } from "@tandem/rpc";
+import type { DeclaredStatement } from "@tandem/statements";
 import {
   createTcpRelay,
   createTestDatabase,
@@ -61,15 +62,16 @@ export interface ProxyFixture extends Replica {
 export async function createProxyFixture(
   limits: Partial<DbProxyLimits> = {},
   policy?: Policy,
+  registered: readonly DeclaredStatement[] = [],
 ): Promise<ProxyFixture> {
   const database = await createTestDatabase({ template: { name: "assistant", prepare } });
   await runSql(roleUrl(database, "assistant_app"), "SELECT tandem.keep_receipts('24 hours')");
-  const replica = await startReplica(database, { limits, policy });
+  const replica = await startReplica(database, { limits, policy, registered });
   return {
     ...replica,
     databaseUrl: database.url,
     roleUrl: roleUrl(database, "assistant_dbproxy"),
-    addReplica: (own) => startReplica(database, { limits: { ...limits, ...own }, policy }),
+    addReplica: (own) => startReplica(database, { limits: { ...limits, ...own }, policy, registered }),
     sql: (text) => runSql(database.url, text),
     define: async (ddl) => {
       await runSql(
@@ -87,7 +89,11 @@ export async function createProxyFixture(
 
 async function startReplica(
   database: TestDatabase,
-  options: { readonly limits: Partial<DbProxyLimits>; readonly policy: Policy | undefined },
+  options: {
+    readonly limits: Partial<DbProxyLimits>;
+    readonly policy: Policy | undefined;
+    readonly registered: readonly DeclaredStatement[];
+  },
 ): Promise<Replica> {
   const at = new URL(database.url);
   const relay = await createTcpRelay({ target: { host: at.hostname, port: Number(at.port) } });

@@ -6,7 +6,7 @@ const catalogue = new Map([["contacts", new Set(["id", "name"])]]);
 /** The problems of a policy file; none where it can be used. */
 function problemsOf(text: string): readonly string[] {
   try {
-    parsePolicy(text, { catalogue });
+    parsePolicy(text, { catalogue, statements: new Set(["contacts.put", "contacts.by_id"]) });
     return [];
   } catch (error) {
     if (error instanceof PolicyError) return error.problems;
@@ -62,6 +62,13 @@ callers:
     );
   });
 
+  it("allows every registered statement at once", () => {
+    const { callers } = parsePolicy("version: 1\ncallers: { a: { statements: all } }", {
+      statements: new Set(),
+    });
+    expect(callers.get("a")).toMatchObject({ statements: "all", sql: false });
+  });
+
   const inCaller = (line: string): string => `version: 1\ncallers:\n  a:\n    ${line}\n`;
   const inTable = (line: string): string => inCaller(`tables:\n      contacts:\n        ${line}`);
 
@@ -83,10 +90,24 @@ callers:
     [inCaller("sql: yes"), "line 4: callers.a.sql must be true or false."],
     [
       inCaller("statements: a"),
-      "line 4: callers.a.statements must be a list of names, as in [first, second].",
+      "line 4: callers.a.statements must be a list of names, as in [contacts.put], or all.",
     ],
-    [inCaller("statements: [a, 1]"), "line 4: callers.a.statements[1] must be a name: put it in quotes."],
-    [inCaller("statements: [a, a]"), "line 4: callers.a.statements[1] (a) stands there twice: keep one."],
+    [
+      inCaller("statements: [contacts.put, 1]"),
+      "line 4: callers.a.statements[1] must be a name: put it in quotes.",
+    ],
+    [
+      inCaller("statements: [contacts.put, contacts.put]"),
+      "line 4: callers.a.statements[1] (contacts.put) stands there twice: keep one.",
+    ],
+    [
+      inCaller("statements:\n      - contacts.put\n      - contacts.pt"),
+      "line 6: callers.a.statements[1] (contacts.pt) is no registered statement: there are contacts.put, contacts.by_id.",
+    ],
+    [
+      inCaller("statements: [all]"),
+      "line 4: callers.a.statements[0] (all) is no registered statement: there are contacts.put, contacts.by_id.",
+    ],
     [
       inCaller("functions: [set_config]"),
       "line 4: callers.a.functions[0] (set_config) can't be allowed by a policy: leave it out.",

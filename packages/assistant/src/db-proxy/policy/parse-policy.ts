@@ -20,6 +20,8 @@ export interface PolicyOptions {
   readonly file?: string;
   /** The database's own: tables and columns that it doesn't have are problems. */
   readonly catalogue?: Catalogue;
+  /** The names of the registered statements: others are problems. */
+  readonly statements?: ReadonlySet<string>;
 }
 
 /** Reads a policy file's text. Fails with a PolicyError that lists every problem. */
@@ -86,7 +88,7 @@ function parseFile(place: Place, file: File, options: PolicyOptions): Policy {
   };
 }
 
-function parseCaller(place: Place, file: File, { catalogue }: PolicyOptions): CallerPolicy {
+function parseCaller(place: Place, file: File, { catalogue, statements }: PolicyOptions): CallerPolicy {
   const fields = parseFields(place, file, ["sql", "statements", "tables", "functions"]);
   const functions = parseNames(fields.get("functions"), file);
   for (const name of functions.values()) {
@@ -95,7 +97,7 @@ function parseCaller(place: Place, file: File, { catalogue }: PolicyOptions): Ca
   }
   return {
     sql: parseFlag(fields.get("sql"), file),
-    statements: new Set(parseNames(fields.get("statements"), file).keys()),
+    statements: parseStatements(fields.get("statements"), file, statements),
     tables: parseTables(fields.get("tables"), file, catalogue),
     functions: new Set(functions.keys()),
   };
@@ -140,6 +142,20 @@ function parseColumns(place: Place, file: File, known: ReadonlySet<string> | und
   for (const name of names.values()) {
     if (known === undefined || known.has(name.text)) continue;
     file.problem(name, `is no column of the table: it has ${list(known)}`);
+  }
+  return new Set(names.keys());
+}
+
+function parseStatements(
+  place: Place | undefined,
+  file: File,
+  known: ReadonlySet<string> | undefined,
+): CallerPolicy["statements"] {
+  if (isScalar(place?.value) && place.value.value === "all") return "all";
+  const names = parseNames(place, file, "a list of names, as in [contacts.put], or all");
+  for (const name of names.values()) {
+    if (known === undefined || known.has(name.text)) continue;
+    file.problem(name, `is no registered statement: there are ${list(known)}`);
   }
   return new Set(names.keys());
 }

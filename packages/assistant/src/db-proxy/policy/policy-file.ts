@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { parsePolicy, PolicyError } from "./parse-policy.ts";
+import { parsePolicy, PolicyError, type PolicyOptions } from "./parse-policy.ts";
 import type { Catalogue, Policy } from "./policy.ts";
 
 /** A policy as it is written. */
@@ -14,16 +14,19 @@ const byDefault = `
 version: 1
 callers:
   gateway:
-    statements: []
+    statements: all
 `;
 
 /** Reads it, or gives the default where there is no file. Fails with a PolicyError that names the file. */
-export async function readPolicyFile(path: string | undefined): Promise<PolicyFile> {
+export async function readPolicyFile(
+  path: string | undefined,
+  registered: Pick<PolicyOptions, "statements">,
+): Promise<PolicyFile> {
   const file = path ?? "The default policy";
   const text = path === undefined ? byDefault : await read(path);
   return {
-    policy: parsePolicy(text, { file }),
-    check: (catalogue) => void parsePolicy(text, { file, catalogue }),
+    policy: parsePolicy(text, { ...registered, file }),
+    check: (catalogue) => void parsePolicy(text, { ...registered, file, catalogue }),
   };
 }
 

@@ -7,8 +7,8 @@ export interface Policy {
 export interface CallerPolicy {
   /** Whether it may send SQL of its own, rather than names of registered statements alone. */
   readonly sql: boolean;
-  /** Registered statements that it may use. */
-  readonly statements: ReadonlySet<string>;
+  /** Registered statements that it may use; "all" includes those that are registered tomorrow. */
+  readonly statements: "all" | ReadonlySet<string>;
   /** What its own SQL may touch; "all" is every table that its database role is granted, for development. */
   readonly tables: "all" | ReadonlyMap<string, TablePolicy>;
   /** Functions that it may call beyond those that everybody may. */
