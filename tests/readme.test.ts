@@ -52,22 +52,28 @@ it("the README's example is the one that npm start runs, and prints what the REA
   expect(readme).toContain(`\`\`\`\n${error?.replaceAll("127.0.0.1:9", "127.0.0.1:7403")}\n\`\`\``);
 });
 
-it("the example of packages/dbproxy runs and prints what its README says", async () => {
-  const readme = await read("../packages/dbproxy/README.md");
-  const [, code = ""] = /```ts\n(.*?)```/s.exec(readme) ?? [];
-  const run = await processes.spawn({
-    args: [
-      "--input-type=module-typescript",
-      "--eval",
-      code
-        .replace("127.0.0.1:7403", await assistant.dbProxyAddress())
-        .replace("../../.tandem/certificates", certificates),
-    ],
-    cwd: fileURLToPath(new URL("../packages/dbproxy", import.meta.url)),
-  });
-  expect((await run.waitForExit()).code).toBe(0);
-  expect(readme).toContain(block(run));
-});
+it.each([
+  ["first", /```ts\n(.*?)```/s, "../packages/dbproxy"],
+  ["of declared statements", /## Declared statements\n.*?```ts\n(.*?)```/s, "."],
+])(
+  "the example of packages/dbproxy, %s, runs and prints what its README says",
+  async (_, pattern, folder) => {
+    const readme = await read("../packages/dbproxy/README.md");
+    const [, code = ""] = pattern.exec(readme) ?? [];
+    const run = await processes.spawn({
+      args: [
+        "--input-type=module-typescript",
+        "--eval",
+        code
+          .replace("127.0.0.1:7403", await assistant.dbProxyAddress())
+          .replace("../../.tandem/certificates", certificates),
+      ],
+      cwd: fileURLToPath(new URL(folder, import.meta.url)),
+    });
+    expect((await run.waitForExit()).code).toBe(0);
+    expect(readme).toContain(block(run));
+  },
+);
 
 function block(run: SpawnedProcess): string {
   return `\`\`\`\n${run.lines("stdout").join("\n")}\n\`\`\``;
