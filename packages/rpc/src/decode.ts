@@ -8,12 +8,11 @@ import {
 } from "@bufbuild/protobuf";
 import { reflect, type ReflectList, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { countingFields, MAX_DEPTH } from "./count-fields.ts";
 import type { Interruptible } from "./time-slices.ts";
 
 // What is decoded at one go: it can hold eight thousand empty messages, which take milliseconds.
 const SLICE_BYTES = 16 * 1024;
-// As deep as protobuf-es itself goes.
-const MAX_DEPTH = 100;
 
 /**
  * Decodes a message that grpc-js received. Its bytes fields are plain Uint8Arrays, as their type says: from
@@ -23,13 +22,19 @@ export function decodeMessage<D extends DescMessage>(schema: D, received: Uint8A
   return fromBinary(schema, toPlain(received));
 }
 
-/** The same, of a message that may be large, and without what this version doesn't know. */
+/**
+ * The same, of a message that may be large, and without what this version doesn't know. Fails with a
+ * TooManyFieldsError, before it takes up memory, where it is of more fields than it may be.
+ */
 export function* decoding<D extends DescMessage>(
   schema: D,
   received: Uint8Array,
+  maxFields = Infinity,
 ): Interruptible<MessageShape<D>> {
+  const bytes = toPlain(received);
+  yield* countingFields(schema, bytes, maxFields);
   const message = create(schema);
-  yield* merging(reflect(schema, message), toPlain(received), 1);
+  yield* merging(reflect(schema, message), bytes, 1);
   return message;
 }
 

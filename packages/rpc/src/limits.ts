@@ -5,6 +5,11 @@
 export interface RpcLimits {
   /** The largest request that a handler is given and that a client sends. */
   readonly maxRequestBytes: number;
+  /**
+   * Of how many fields a request may be made, those of the messages inside it too; an element of a list is one. In
+   * memory they take up to 120 bytes each, however small they are on the wire.
+   */
+  readonly maxRequestFields: number;
   /** The largest response that a handler may give and that a client takes. */
   readonly maxResponseBytes: number;
   /** How long a call may take where its caller sets no deadline. Streams have none by default. */
@@ -37,6 +42,7 @@ const MIB = 1024 * 1024;
 
 export const defaultRpcLimits: RpcLimits = {
   maxRequestBytes: 4 * MIB,
+  maxRequestFields: 131_072,
   maxResponseBytes: 4 * MIB,
   defaultTimeoutMs: 10_000,
   maxConcurrentStreams: 1_000,

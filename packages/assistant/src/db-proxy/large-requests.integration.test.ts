@@ -122,7 +122,7 @@ function worstRequests(): Readonly<Record<string, readonly [Buffer, ...Buffer[]]
   const int = (at: number): Value =>
     create(ValueSchema, { kind: { case: "intValue", value: BigInt(at % 100) } });
   const list = create(ValueSchema, {
-    kind: { case: "listValue", value: create(ValueListSchema, { values: repeat(1_000_000, int) }) },
+    kind: { case: "listValue", value: create(ValueListSchema, { values: repeat(65_000, int) }) },
   });
   const parameters = repeat(1_000, (at) => `$${at + 1}::int8`).join(", ");
   const columns = repeat(40, () => "n").join(", ");
@@ -131,7 +131,7 @@ function worstRequests(): Readonly<Record<string, readonly [Buffer, ...Buffer[]]
     request(repeat(128, (at) => [`SELECT 1 WHERE 1 IN (${"2,".repeat(16_000)}${at}${variant})`]));
   return {
     "one list": [request([["SELECT cardinality($1::int8[])", [list]]])],
-    "many parameters": [request(repeat(128, () => [`SELECT ${parameters}`, repeat(1_000, int)]))],
+    "many parameters": [request(repeat(43, () => [`SELECT ${parameters}`, repeat(1_000, int)]))],
     "many texts": [texts(1), texts(2), texts(3)],
     "a text that takes long to parse": [request([[`SELECT 1${"/*".repeat(16_000)}${"*/".repeat(16_000)}`]])],
     "many values": [request([[`SELECT ${columns} FROM generate_series(1, 10000) n`]])],

@@ -14,6 +14,7 @@ import {
   status,
   type StatusObject,
 } from "@grpc/grpc-js";
+import { countingFields, TooManyFieldsError } from "../count-fields.ts";
 import type { HandlerError } from "../errors/handler-error.ts";
 import { fromStatus } from "../errors/status-details.ts";
 import { TransportError } from "../errors/transport-error.ts";
@@ -98,15 +99,21 @@ export class StartedCall {
     return this.error(status.CANCELLED, "the caller cancelled it", this.signal?.reason);
   }
 
-  /** Encodes a request and checks it against the limit before any of it is sent. */
+  /** Encodes a request and checks it against the limits before any of it is sent. */
   encode<I extends DescMessage>(schema: I, request: MessageInitShape<I>): Buffer {
     const bytes = this.#refusing(`the request is not a ${schema.typeName}`, () =>
       toBinary(schema, create(schema, request)),
     );
-    const { maxRequestBytes } = this.#channel.limits;
+    const { maxRequestBytes, maxRequestFields } = this.#channel.limits;
     if (bytes.byteLength > maxRequestBytes) {
       const details = `the message has ${bytes.byteLength} bytes, the limit is ${maxRequestBytes}`;
       throw this.error(status.RESOURCE_EXHAUSTED, details);
+    }
+    try {
+      for (const _ of countingFields(schema, bytes, maxRequestFields));
+    } catch (error) {
+      if (!(error instanceof TooManyFieldsError)) throw error;
+      throw this.error(status.RESOURCE_EXHAUSTED, `the message has ${error.message}`);
     }
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }

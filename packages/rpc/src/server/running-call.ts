@@ -7,6 +7,7 @@ import type { Admission } from "../identity/admission.ts";
 import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { CALL_ID_HEADER, type HandlerContext } from "./handler-context.ts";
+import { MAX_DEPTH, TooManyFieldsError } from "../count-fields.ts";
 import { decoding } from "../decode.ts";
 import { encoding } from "../encode.ts";
 import type { TimeSlices } from "../time-slices.ts";
@@ -104,7 +105,7 @@ export class RunningCall {
   }
 
   async decode<I extends DescMessage>(schema: I, bytes: Uint8Array): Promise<MessageShape<I>> {
-    const { maxRequestBytes } = this.#limits;
+    const { maxRequestBytes, maxRequestFields } = this.#limits;
     // What earlier messages of the stream did stays done.
     const outcome = this.#decoded === 0 ? "NOT_COMMITTED" : "UNKNOWN";
     this.#decoded += 1;
@@ -113,11 +114,15 @@ export class RunningCall {
       throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
     }
     try {
-      return await this.#slices.run(decoding(schema, bytes));
+      return await this.#slices.run(decoding(schema, bytes, maxRequestFields));
     } catch (cause) {
+      if (cause instanceof TooManyFieldsError) {
+        const message = `The message has ${cause.message}: send less at a time.`;
+        throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
+      }
       throw new HandlerError({
         reason: "INVALID_REQUEST",
-        message: `This is not a ${schema.typeName}.`,
+        message: `This is not a ${schema.typeName}, or it is nested more than ${MAX_DEPTH} deep.`,
         outcome,
         cause,
       });
