@@ -27,7 +27,7 @@ import {
 } from "./requests.ts";
 import { type QueryResult, toQueryResult, toTransactionResult, type TransactionResult } from "./results.ts";
 import { createRetryBudget } from "./retry-budget.ts";
-import { sendTransaction, type WriteId } from "./send-transaction.ts";
+import { sendOnce, sendTransaction, type WriteId } from "./send-transaction.ts";
 import { type Owner, sendWithRetries } from "./send-with-retries.ts";
 import { Statement } from "./statement.ts";
 import { type Step, statementsOf } from "./steps.ts";
@@ -124,9 +124,7 @@ export function createDbProxy(options: DbProxyOptions): DbProxy {
         understood(channel, "Transaction", () => toTransactionResult(response, statements));
       const bounds = begin(given);
       if (id !== undefined) return sendTransaction(owner, { request, id, bounds, understand });
-      return understand(
-        await sendWithRetries(owner, { bounds }, (call) => client.transaction(request, call)),
-      );
+      return understand(await sendWithRetries(owner, { bounds }, (call) => sendOnce(client, request, call)));
     },
     async receipt(requestId, given = {}) {
       const request = { requestId: parseRequestId(requestId), fence: given.fence ?? false };

@@ -1,6 +1,17 @@
 import { HandlerError, StatusCode, TransportError } from "@tandem/rpc";
 import type { CallError } from "./retry.ts";
 
+/**
+ * What a send failed with, in the light of how many were made before it. Who may not call is refused before the
+ * request is read, and told UNKNOWN, since it may be a copy. Where this was the first, nothing has happened.
+ */
+export function inLightOf(attempt: number, error: unknown): unknown {
+  if (attempt > 0 || !(error instanceof HandlerError) || !refusedUnread.has(error.reason)) return error;
+  return error.outcome === "UNKNOWN" ? error.withOutcome("NOT_COMMITTED") : error;
+}
+
+const refusedUnread: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "METHOD_NOT_ALLOWED"]);
+
 /** The error for a caller who is not to conclude that nothing happened, whatever the last send said of itself. */
 export function asUnknown(error: CallError): CallError {
   if (error instanceof HandlerError) {

@@ -248,6 +248,21 @@ describe("a word on one send alone", () => {
     expect(owner.asked).toHaveLength(1);
   });
 
+  it("that nobody has read leaves a first send without effect, and anything else unknown", async () => {
+    const identity = { allowPlaintext: true, plaintextCaller: "stranger", rules: {} };
+    await using owner = await startRelayedOwner({ identity });
+    const refusal = { reason: "METHOD_NOT_ALLOWED", retryable: false };
+    const first = { ...refusal, outcome: "NOT_COMMITTED" };
+    expect(await failure(owner.db.transaction(steps()))).toMatchObject(first);
+    expect(await failure(owner.db.transaction(steps(), { validateOnly: true }))).toMatchObject(first);
+    const options = { requestId: newRequestId() };
+    expect(await failure(owner.db.transaction(steps(), options))).toMatchObject({
+      ...refusal,
+      outcome: "UNKNOWN",
+    });
+    expect(owner.transactions).toEqual([]);
+  });
+
   it("of an id that stands for other steps never gives their result", async () => {
     await using owner = await startOwner(() => {
       throw new HandlerError({ reason: "REQUEST_ID_REUSED", message: "Other steps." });

@@ -124,6 +124,11 @@ const cases: readonly Case[] = [
     seen: { by: "handler", code: "INVALID_ARGUMENT", reason: "REQUEST_TOO_LARGE", outcome: "NOT_COMMITTED" },
   },
   {
+    name: "a request of more fields than the server takes",
+    provoke: () => callEcho({ limits: { maxRequestFields: 0 }, clientLimits: {} }),
+    seen: { by: "handler", code: "INVALID_ARGUMENT", reason: "REQUEST_TOO_LARGE", outcome: "NOT_COMMITTED" },
+  },
+  {
     name: "a response over the server's limit",
     provoke: () =>
       callEcho({
@@ -189,6 +194,11 @@ const cases: readonly Case[] = [
   {
     name: "a request over the client's limit",
     provoke: () => callEcho({ clientLimits: { maxRequestBytes: 100 } }, {}, 150),
+    seen: { by: "transport", code: "RESOURCE_EXHAUSTED", sent: "no" },
+  },
+  {
+    name: "a request of more fields than the client's limit",
+    provoke: () => callEcho({ clientLimits: { maxRequestFields: 0 } }),
     seen: { by: "transport", code: "RESOURCE_EXHAUSTED", sent: "no" },
   },
   {

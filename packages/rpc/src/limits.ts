@@ -10,8 +10,14 @@ export interface RpcLimits {
    * memory they take up to 120 bytes each, however small they are on the wire.
    */
   readonly maxRequestFields: number;
+  /** The largest request of a caller whom nobody knows, to a method that anyone may call. */
+  readonly maxStrangerRequestBytes: number;
   /** The largest response that a handler may give and that a client takes. */
   readonly maxResponseBytes: number;
+  /** How long a unary request may take to arrive, from its metadata to its end. */
+  readonly maxArrivalMs: number;
+  /** How long a call that was refused may go on sending, which nobody reads, before its stream is ended. */
+  readonly refusedStreamMs: number;
   /** How long a call may take where its caller sets no deadline. Streams have none by default. */
   readonly defaultTimeoutMs: number;
   /** Calls at a time on one connection; what is beyond waits at the client. */
@@ -43,7 +49,10 @@ const MIB = 1024 * 1024;
 export const defaultRpcLimits: RpcLimits = {
   maxRequestBytes: 4 * MIB,
   maxRequestFields: 131_072,
+  maxStrangerRequestBytes: 4 * 1024,
   maxResponseBytes: 4 * MIB,
+  maxArrivalMs: 30_000,
+  refusedStreamMs: 1_000,
   defaultTimeoutMs: 10_000,
   maxConcurrentStreams: 1_000,
   maxResetsPerSecond: 10_000,

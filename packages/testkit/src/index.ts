@@ -9,8 +9,16 @@ export { replaceFile } from "@tandem/certificates";
 export { type CrashableServer, startCrashableServer } from "./crashable-server.ts";
 export { expectNoBackends, expectNoOpenTransactions } from "./database-leaks.ts";
 export { type LeakTracker, trackLeaks } from "./leak-tracker.ts";
+export { type PeakMemory, watchPeakMemory } from "./peak-memory.ts";
 export { createProcesses, type Processes, type SpawnedProcess, type SpawnOptions } from "./processes.ts";
 export { findProcesses, type FoundProcess } from "./find-processes.ts";
+export {
+  createRawGrpcClient,
+  type RawAnswer,
+  type RawGrpcCall,
+  type RawGrpcClient,
+  toGrpcFrame,
+} from "./raw-grpc.ts";
 export {
   createTcpRelay,
   type Direction,

@@ -16,6 +16,7 @@ import {
   HandlerError,
   type HandlerContext,
   type Handlers,
+  type IdentityOptions,
   RpcServer,
 } from "@tandem/rpc";
 import { createDbProxy, type DbProxy, type DbProxyOptions } from "../create-db-proxy.ts";
@@ -35,6 +36,8 @@ export interface RecordingOwner extends AsyncDisposable {
 export interface RecordingOwnerOptions {
   /** Instead of the answers that give the parameters back. */
   readonly handlers?: Partial<OwnerHandlers>;
+  /** Everyone may call where it isn't said. */
+  readonly identity?: IdentityOptions;
   readonly client?: Omit<DbProxyOptions, "address" | "channel"> & Pick<ChannelOptions, "limits">;
 }
 
@@ -43,7 +46,9 @@ export async function startRecordingOwner(options: RecordingOwnerOptions = {}): 
   const queries: QueryRequest[] = [];
   const contexts: HandlerContext[] = [];
   const handlers: OwnerHandlers = { ...echoHandlers, ...options.handlers };
-  const server = new RpcServer({ logger: createLogger({ service: "owner", level: "silent" }) });
+  const { identity } = options;
+  const logger = createLogger({ service: "owner", level: "silent" });
+  const server = new RpcServer({ logger, ...(identity === undefined ? {} : { identity }) });
   server.addService(DbProxyService, {
     ...handlers,
     transaction: (request, context) => {

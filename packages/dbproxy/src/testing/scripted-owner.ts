@@ -161,7 +161,8 @@ async function runTransaction(
     case "refused for load":
       throw failure("OVERLOADED", { resent: attempt > 0 });
     case "refused at the door":
-      throw failure("UNAUTHENTICATED");
+      // Whoever is there hasn't read the request, and can't know.
+      throw failure("UNAUTHENTICATED", { resent: true });
     case "failed by a guard":
       if (attempt > 0 && ledger.fence(requestId) === "committed") return toAnswer(requestId, "committed");
       throw failure("GUARD_UNMET");

@@ -1,4 +1,4 @@
-import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
+import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import type { HandlerError } from "../errors/handler-error.ts";
 import {
   AUTHORIZATION_HEADER,
@@ -10,6 +10,9 @@ import {
 } from "./presented.ts";
 import { type Authorise, unauthenticated } from "./rules.ts";
 import type { Token } from "./tokens.ts";
+
+/** A call of which no more than the metadata is there. */
+export type ArrivingCall = Pick<ServerInterceptingCallInterface, "getAuthContext">;
 
 /** One message of a stream that stands for a call of its own. */
 export interface StreamItem {
@@ -23,6 +26,8 @@ export interface StreamItem {
 export interface Admission {
   /** Who called, when the call began. Undefined where nothing acceptable says so. */
   readonly caller: string | undefined;
+  /** Whether it is let in, where it is, although nobody knows who calls. */
+  readonly isStranger: boolean;
   /** Throws the HandlerError that the call is refused with. */
   check(): void;
   /** The caller of an item; throws the HandlerError that the item is refused with. */
@@ -40,18 +45,20 @@ export interface Judge {
 /** The admission of every call of a server without identities: it lets everyone in, and knows nobody. */
 export const EVERYONE: Admission = {
   caller: undefined,
+  isStranger: false,
   check: () => {},
   authoriseItem: () => undefined,
 };
 
 /** Takes what a call came with, and its secret out of the call's metadata: handlers have no use for it. */
-export function admit(call: ServerSurfaceCall, method: string, judge: Judge): Admission {
+export function admit(call: ArrivingCall, metadata: Metadata, method: string, judge: Judge): Admission {
   const certificate = certificateOf(call);
-  const token = tokenOf(call.metadata);
-  call.metadata.remove(AUTHORIZATION_HEADER);
+  const token = tokenOf(metadata);
+  metadata.remove(AUTHORIZATION_HEADER);
   const begun = identify(certificate, token, judge);
   return {
     caller: typeof begun === "string" ? begun : undefined,
+    isStranger: typeof begun !== "string",
     check: () => void decide(identify(certificate, token, judge), method, judge),
     authoriseItem: (item) => {
       const itsToken = item.authorization === undefined ? token : toToken(item.authorization);

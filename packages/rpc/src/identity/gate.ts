@@ -1,8 +1,7 @@
-import { ServerCredentials } from "@grpc/grpc-js";
-import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
+import { type Metadata, ServerCredentials } from "@grpc/grpc-js";
 import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
-import { type Admission, admit, type Judge } from "./admission.ts";
+import { type Admission, admit, type ArrivingCall, type Judge } from "./admission.ts";
 import { checkCallerName } from "./caller-name.ts";
 import { checkPlaintext } from "./loopback.ts";
 import { authorise, type Rules } from "./rules.ts";
@@ -33,10 +32,10 @@ export interface GateOptions {
   readonly onDoubt: () => void;
 }
 
-/** Stands before a server's handlers: knows who calls, and lets through what the rules allow. */
+/** Knows who calls, and what the rules let them call. */
 export interface Gate {
   readonly credentials: ServerCredentials;
-  admit(call: ServerSurfaceCall, method: string): Admission;
+  admit(call: ArrivingCall, metadata: Metadata, method: string): Admission;
   close(): void;
 }
 
@@ -95,7 +94,7 @@ export function openGate(options: GateOptions & { readonly address: string }): G
   const closing = opened.move();
   return {
     credentials,
-    admit: (call, method) => admit(call, method, judge),
+    admit: (call, metadata, method) => admit(call, metadata, method, judge),
     close: () => closing.dispose(),
   };
 }

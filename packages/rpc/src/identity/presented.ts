@@ -1,5 +1,5 @@
 import type { Metadata } from "@grpc/grpc-js";
-import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
+import type { ArrivingCall } from "./admission.ts";
 import type { PeerCertificate } from "node:tls";
 import { callerOfNames, CallerNameError } from "./caller-name.ts";
 import { findToken, isToken, sha256, type Token } from "./tokens.ts";
@@ -22,7 +22,7 @@ const BEARER = /^Bearer +(\S+)$/i;
 const NO_CERTIFICATE = "Its connection has no certificate.";
 
 /** What the certificate of a call's connection says. grpc-js gives none that no authority of the server issued. */
-export function certificateOf(call: ServerSurfaceCall): PresentedCertificate {
+export function certificateOf(call: ArrivingCall): PresentedCertificate {
   const connection = connectionOf(call);
   const known = connection === undefined ? undefined : certificates.get(connection);
   if (known !== undefined) return known;
@@ -64,9 +64,8 @@ interface Connection {
 }
 
 // grpc-js keeps the connection to itself. Without it there is no cache, and a reason less in a message.
-function connectionOf(call: ServerSurfaceCall): Connection | undefined {
-  const { call: inner } = call as { readonly call?: { readonly stream?: { readonly session?: Connection } } };
-  return inner?.stream?.session;
+function connectionOf(call: ArrivingCall): Connection | undefined {
+  return (call as { readonly stream?: { readonly session?: Connection } }).stream?.session;
 }
 
 function toPresented(

@@ -1,4 +1,5 @@
 import type { Metadata } from "@grpc/grpc-js";
+import { randomUUID } from "node:crypto";
 import type { StreamItem } from "../identity/admission.ts";
 import type { Logger } from "../logger.ts";
 
@@ -38,4 +39,11 @@ export interface HandlerContext {
   readonly responseTrailers: Metadata;
   /** Logs with the call's id and method. */
   readonly logger: Logger;
+}
+
+/** The id that a call came with, or else a new one. */
+export function toCallId(metadata: Metadata): string {
+  // One that would forge or flood a line of the log is replaced, not cleaned.
+  const given = metadata.get(CALL_ID_HEADER)[0];
+  return typeof given === "string" && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
 }

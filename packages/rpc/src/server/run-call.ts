@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { HandlerError } from "../errors/handler-error.ts";
 import { type AnswerStatus, toAnswer } from "./answer.ts";
 import type { HandlerContext } from "./handler-context.ts";
+import { isResend } from "./resends.ts";
 import type { RunningCall } from "./running-call.ts";
 
 type Unary = (
@@ -58,15 +59,11 @@ export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner
   };
 }
 
-/**
- * What is said of a request that no handler has seen. By the contract's custom a field `attempt` counts the
- * copies that were sent before: of those nobody here knows anything.
- */
+/** What is said of a request that no handler has seen: of copies that were sent before, nobody here knows anything. */
 async function refusal(decode: () => Promise<object>, error: unknown): Promise<unknown> {
   if (!(error instanceof HandlerError) || error.outcome !== "NOT_COMMITTED") return error;
   const request = await decode().catch(() => ({}));
-  const sentBefore = "attempt" in request && Number(request.attempt) > 0;
-  return sentBefore ? error.withOutcome("UNKNOWN") : error;
+  return isResend(request) ? error.withOutcome("UNKNOWN") : error;
 }
 
 /** What grpc-js calls for a method that streams, seen as many requests and many responses. */

@@ -1,12 +1,11 @@
 import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { Metadata } from "@grpc/grpc-js";
 import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
-import { randomUUID } from "node:crypto";
 import { HandlerError } from "../errors/handler-error.ts";
 import type { Admission } from "../identity/admission.ts";
 import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
-import { CALL_ID_HEADER, type HandlerContext } from "./handler-context.ts";
+import { type HandlerContext, toCallId } from "./handler-context.ts";
 import { MAX_DEPTH, TooManyFieldsError } from "../count-fields.ts";
 import { decoding } from "../decode.ts";
 import { encoding } from "../encode.ts";
@@ -78,11 +77,6 @@ export class RunningCall {
     this.#ended.abort(new HandlerError({ reason, message, outcome: "UNKNOWN" }));
   }
 
-  /** Throws what the call is refused with before its handler runs. */
-  checkAdmission(): void {
-    this.#admission.check();
-  }
-
   /**
    * Judges a stream anew while it runs: a caller that may not go on is told so, and so is the handler. What was
    * done by then stays done. Gives whether it may go on.
@@ -142,10 +136,4 @@ export class RunningCall {
       message: `The answer has ${bytes.byteLength} bytes, the limit is ${maxResponseBytes}: ask for less at a time.`,
     });
   }
-}
-
-// An id that would forge or flood a line of the log is replaced, not cleaned.
-function toCallId(metadata: Metadata): string {
-  const given = metadata.get(CALL_ID_HEADER)[0];
-  return typeof given === "string" && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
 }

@@ -5,21 +5,29 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedHandleCall } from "@grpc/grpc-js";
+import {
+  type Metadata,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedHandleCall,
+} from "@grpc/grpc-js";
 import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
 import { HandlerError } from "../errors/handler-error.ts";
 import { createHealth, type Health } from "../health/health-service.ts";
 import { defaultRpcLimits, type RpcLimits, wireLimit } from "../limits.ts";
-import { type Admission, EVERYONE } from "../identity/admission.ts";
+import { type Admission, type ArrivingCall, EVERYONE } from "../identity/admission.ts";
 import { checkIdentity, type Gate, type IdentityOptions, openGate } from "../identity/gate.ts";
 import { checkPlaintext } from "../identity/loopback.ts";
 import type { Logger } from "../logger.ts";
 import { addReflection } from "../reflection.ts";
 import { settlesWithin } from "../settles-within.ts";
+import { createEntrance, type Entrance } from "./entrance.ts";
 import { sendAway } from "./send-away.ts";
 import { createTimeSlices } from "../time-slices.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { Handlers, Interceptor } from "./handlers.ts";
+import { isResendable } from "./resends.ts";
 import { type CallRunner, streamingCall, unaryCall } from "./run-call.ts";
 import { RunningCall } from "./running-call.ts";
 
@@ -55,6 +63,8 @@ export class RpcServer {
   readonly #draining = new AbortController();
   readonly #slices = createTimeSlices();
   readonly #services: DescService[] = [];
+  readonly #resendable = new Set<string>();
+  readonly #entrance: Entrance;
   readonly #reflection: boolean;
   readonly #identity: IdentityOptions | undefined;
   #gate: Gate | undefined;
@@ -69,7 +79,14 @@ export class RpcServer {
     this.#identity = options.identity;
     if (options.identity !== undefined) checkIdentity(options.identity);
     this.#refuseUntilServing = options.refuseUntilServing ?? false;
+    this.#entrance = createEntrance({
+      admit: (call, metadata, method) => this.#admit(call, metadata, method),
+      isResendable: (method) => this.#resendable.has(method),
+      limits: this.#limits,
+      logger: this.#logger,
+    });
     this.#grpc = new Server({
+      interceptors: [this.#entrance.interceptor],
       "grpc.max_receive_message_length": wireLimit(this.#limits.maxRequestBytes),
       "grpc.max_send_message_length": wireLimit(this.#limits.maxResponseBytes),
       "grpc.max_concurrent_streams": this.#limits.maxConcurrentStreams,
@@ -88,6 +105,7 @@ export class RpcServer {
     const definition: Record<string, ServiceDefinition[string]> = {};
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const method of service.methods) {
+      if (isResendable(method.input)) this.#resendable.add(`${service.typeName}/${method.name}`);
       definition[method.localName] = {
         path: `/${service.typeName}/${method.name}`,
         // To grpc-js a method that streams at all is one that streams both ways: on the wire it's the same.
@@ -114,9 +132,7 @@ export class RpcServer {
    */
   async listen(address: string): Promise<string> {
     const credentials = this.#openGate(address);
-    if (this.#reflection) {
-      addReflection(this.#grpc, this.#services, (call, method) => this.#admit(call, method).check());
-    }
+    if (this.#reflection) addReflection(this.#grpc, this.#services);
     const port = await new Promise<number>((resolve, reject) => {
       this.#grpc.bindAsync(address, credentials, (error, bound) =>
         error === null ? resolve(bound) : reject(new ListenError(address, error)),
@@ -166,10 +182,10 @@ export class RpcServer {
     return this.#gate.credentials;
   }
 
-  #admit(call: ServerSurfaceCall, method: string): Admission {
+  #admit(call: ArrivingCall, metadata: Metadata, method: string): Admission {
     if (this.#identity === undefined) return EVERYONE;
     if (this.#gate === undefined) throw new TypeError("A call came before the server listened.");
-    return this.#gate.admit(call, method);
+    return this.#gate.admit(call, metadata, method);
   }
 
   #toGrpc(method: DescMethod, handler: AnyHandler): UntypedHandleCall {
@@ -196,7 +212,7 @@ export class RpcServer {
       call,
       method,
       streaming,
-      admission: this.#admit(call, method),
+      admission: this.#entrance.admissionOf(call),
       limits: this.#limits,
       logger: this.#logger,
       draining,
@@ -218,7 +234,6 @@ export class RpcServer {
 
   async #intercept(running: RunningCall, next: () => Promise<void>): Promise<void> {
     const { context } = running;
-    running.checkAdmission();
     if (context.draining.aborted) {
       throw new HandlerError({
         reason: "DRAINING",

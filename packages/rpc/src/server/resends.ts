@@ -1,0 +1,18 @@
+import type { DescMessage } from "@bufbuild/protobuf";
+
+/**
+ * Whether a message may be, or hold, a request that was sent before. By the contract's custom such a request has a
+ * field `attempt`, which counts the copies that were sent before it.
+ */
+export function isResendable(message: DescMessage, seen = new Set<DescMessage>()): boolean {
+  if (message.field["attempt"] !== undefined) return true;
+  seen.add(message);
+  return message.fields.some(
+    (field) => field.message !== undefined && !seen.has(field.message) && isResendable(field.message, seen),
+  );
+}
+
+/** Whether a request says that it was sent before. */
+export function isResend(request: object): boolean {
+  return "attempt" in request && Number(request.attempt) > 0;
+}
