@@ -54,7 +54,7 @@ describe("the parser of statements", () => {
     clearInterval(watch);
     expect(longestMs).toBeLessThan(300);
     await parse("SELECT 1");
-    expect(process.memoryUsage().rss - before).toBeLessThan(300 * 1024 * 1024);
+    expect(process.memoryUsage().rss - before).toBeLessThan(150 * 1024 * 1024);
   });
 
   it("takes the shortest of the texts that wait", async () => {

@@ -5,7 +5,7 @@ import type { Parsed, ParserAnswer } from "./statement-parser-thread.ts";
 
 /**
  * PostgreSQL's own parser, on a thread of its own: there are texts of 64 KiB on which it spends seconds, or
- * hundreds of megabytes that it never gives back. One text is parsed at a time, the shortest of those that
+ * all of its memory. One text is parsed at a time, the shortest of those that
  * wait. What takes too long or too much is refused, and the thread is replaced.
  */
 export interface StatementParser extends AsyncDisposable {
