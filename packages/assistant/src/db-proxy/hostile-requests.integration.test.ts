@@ -19,7 +19,7 @@ import {
 const MIB = 1024 * 1024;
 const MAX_GROWTH = 16 * MIB;
 // The parser of statements has 128 MiB, gives none of it back, and is replaced by another once it has wanted more.
-const MAX_GROWTH_PARSED = 160 * MIB;
+const MAX_GROWTH_PARSED = 128 * MIB;
 // The bystander's calls before each piece of work and meanwhile are of one machine, shared with whatever else runs.
 const MAX_SLOWDOWN = { factor: 10, ms: 250 };
 
