@@ -37,9 +37,10 @@ export interface Borrowed {
   letRun(): void;
 }
 
-// What a statement can have set or taken for the whole session: settings by set_config, the last numbers of
-// sequences, advisory locks.
-const CLEAN = "RESET ALL; DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all()";
+// All that DISCARD ALL does, but for the plans of the database's own functions and foreign keys: to make those anew
+// for every borrower takes a tenth of the throughput. RESET ALL leaves the role alone.
+const CLEAN = `SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD TEMP;
+  DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all()`;
 const CLEAN_MS = 5_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 

@@ -101,6 +101,15 @@ describe("an instance on a hot standby", () => {
     );
   });
 
+  it("lends its connections again, cleaned as on a primary", async () => {
+    const statement = { case: "sql" as const, value: "SELECT pg_backend_pid()" };
+    const backends = new Set<unknown>();
+    for (let count = 0; count < 40; count += 1) {
+      backends.add(numberIn(await onStandby.query(read({ statement }), caller(5_000))));
+    }
+    expect(backends.size).toBeLessThan(20);
+  });
+
   it("takes no writes, and no reads that ask for the primary", async () => {
     await expect(onStandby.transaction(increment, caller(5_000))).rejects.toMatchObject({
       reason: "NOT_PRIMARY",
