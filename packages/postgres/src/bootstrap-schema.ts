@@ -1,3 +1,4 @@
+import { confineFunctions } from "./far-reaching-functions.ts";
 import { quoteIdentifier } from "./quote.ts";
 import type { DatabaseRoles } from "./tandem-databases.ts";
 
@@ -29,5 +30,6 @@ export function schemaStatements(roles: DatabaseRoles): readonly string[] {
      )`,
     `ALTER TABLE tandem.migrations OWNER TO ${owner}`,
     `GRANT SELECT ON TABLE tandem.migrations TO ${app}`,
+    confineFunctions(roles),
   ];
 }

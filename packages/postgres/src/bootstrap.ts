@@ -57,7 +57,7 @@ export async function bootstrapCluster(options: BootstrapClusterOptions): Promis
  */
 export async function bootstrapDatabase(options: BootstrapDatabaseOptions): Promise<void> {
   const { adminUrl, database, signal } = options;
-  await withAdmin(options, (session) => prepareOutside(session, database));
+  await withTurn(options, (session) => prepareOutside(session, database));
   await prepareInside(adminUrl, database, signal);
 }
 
@@ -68,7 +68,7 @@ function passwordOf(role: string, passwords: Readonly<Record<string, string>>): 
 }
 
 function withTurn(
-  options: BootstrapClusterOptions,
+  options: Pick<BootstrapClusterOptions, "adminUrl" | "signal">,
   body: (session: Session) => Promise<void>,
 ): Promise<void> {
   return withAdmin(options, async (session) => {

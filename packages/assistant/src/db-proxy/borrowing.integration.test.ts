@@ -17,6 +17,11 @@ let proxy: ProxyFixture;
 beforeEach(async () => {
   // One connection, so that every caller is the next borrower of the last one's.
   proxy = await createProxyFixture({ poolSize: 1, maxWaiting: 1, statementTimeoutMs: 20_000 });
+  await proxy.allow(
+    "pg_sleep(double precision)",
+    "set_config(text, text, boolean)",
+    "pg_advisory_lock(bigint)",
+  );
 });
 afterEach(() => proxy[Symbol.asyncDispose]());
 

@@ -17,6 +17,7 @@ let holder: Promise<unknown>;
 beforeAll(async () => {
   const limits = { statementTimeoutMs: HOUR_MS, transactionTimeoutMs: HOUR_MS, lockTimeoutMs: HOUR_MS };
   proxy = await createProxyFixture(limits);
+  await proxy.allow("pg_sleep(double precision)");
   await proxy.define("CREATE TABLE locked (n int); INSERT INTO locked VALUES (0)");
   const steps = [step("UPDATE locked SET n = n + 1"), step("SELECT pg_sleep(3600), 'holder'")];
   holder = failureOf(proxy.transaction(steps, { signal: hold.signal, timeoutMs: HOUR_MS }));

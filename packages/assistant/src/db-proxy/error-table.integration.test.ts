@@ -233,6 +233,7 @@ const rows: readonly Row[] = [
 let proxy: ProxyFixture;
 beforeAll(async () => {
   proxy = await createProxyFixture({ statementTimeoutMs: 400, lockTimeoutMs: 200 });
+  await proxy.allow("pg_sleep(double precision)");
   await proxy.define(`
     CREATE TABLE parent (id int PRIMARY KEY);
     CREATE TABLE held (parent int CONSTRAINT held_parent_fkey REFERENCES parent ON DELETE RESTRICT);

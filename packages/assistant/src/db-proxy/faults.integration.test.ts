@@ -14,6 +14,7 @@ import {
 let proxy: ProxyFixture;
 beforeEach(async () => {
   proxy = await createProxyFixture({ lockTimeoutMs: 2_000, poolSize: 4, conflictRetries: 0 });
+  await proxy.allow("pg_sleep(double precision)");
   await proxy.define("CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL, note text)");
   await proxy.sql("INSERT INTO account VALUES (1, 100), (2, 100)");
 });
@@ -65,6 +66,7 @@ describe("two callers in each other's way", () => {
 
   it("is not told of it where trying again is allowed: both commit, each once", async () => {
     await using patient = await createProxyFixture({ poolSize: 4 });
+    await patient.allow("pg_sleep(double precision)");
     await patient.define("CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL)");
     await patient.sql("INSERT INTO account VALUES (1, 0), (2, 0)");
     const add = (id: number) => step("UPDATE account SET balance = balance + 1 WHERE id = $1", int(id));

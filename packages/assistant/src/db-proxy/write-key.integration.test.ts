@@ -18,6 +18,7 @@ let other: Replica;
 beforeAll(async () => {
   one = await createProxyFixture({ poolSize: 4, maxWaiting: 40 });
   other = await one.addReplica();
+  await one.allow("pg_sleep(double precision)");
   await one.define("CREATE TABLE numbers (n int NOT NULL)");
 });
 beforeEach(() => one.sql("TRUNCATE numbers"));

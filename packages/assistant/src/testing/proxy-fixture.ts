@@ -56,6 +56,8 @@ export interface ProxyFixture extends Replica {
   sql(text: string): Promise<readonly Record<string, unknown>[]>;
   /** The owner's tables that are made by this are open to DbProxy. */
   define(ddl: string): Promise<void>;
+  /** Lets DbProxy's role call functions, with their types, that a bootstrap leaves to the owner. */
+  allow(...functions: readonly string[]): Promise<void>;
   transaction(steps: readonly StepInit[], options?: CallOptions): Promise<TransactionResponse>;
 }
 
@@ -78,6 +80,9 @@ export async function createProxyFixture(
         roleUrl(database, "assistant_owner"),
         `${ddl}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO assistant_dbproxy`,
       );
+    },
+    allow: async (...functions) => {
+      await runSql(database.url, `GRANT EXECUTE ON FUNCTION ${functions.join(", ")} TO assistant_dbproxy`);
     },
     transaction: (steps, options) => replica.client.transaction({ steps: [...steps] }, options),
     async [Symbol.asyncDispose]() {
