@@ -40,16 +40,15 @@ export interface HostileStatement {
   readonly sql: string;
   readonly why: string;
   readonly layer: "grammar" | "tree";
-  /** The database role refuses it, too. */
-  readonly role: boolean;
+  /** What refuses it without the layer, too: the database role's rights, or PostgreSQL whoever asks. */
+  readonly beneath: "role" | "server" | undefined;
 }
 
 export function readHostileStatements(): readonly HostileStatement[] {
   return sections("hostile-statements.txt").flatMap(({ title, lines }) => {
-    const [, layer, role, why] = /^(grammar|tree)(, role)?: (.+)$/.exec(title) ?? [];
-    if ((layer !== "grammar" && layer !== "tree") || why === undefined)
-      throw new Error(`Not a layer: ${title}`);
-    return lines.map((sql) => ({ sql, why, layer, role: role !== undefined }));
+    const found = /^(?<layer>grammar|tree)(?:, (?<beneath>role|server))?: (?<why>.+)$/.exec(title)?.groups;
+    if (found === undefined) throw new Error(`Not a layer: ${title}`);
+    return lines.map((sql) => ({ sql, ...found }) as HostileStatement);
   });
 }
 
