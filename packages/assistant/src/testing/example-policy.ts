@@ -57,6 +57,11 @@ export function readAllowedStatements(): readonly string[] {
   return sections("allowed-statements.txt").flatMap(({ lines }) => lines);
 }
 
+/** How many parameters a statement of the example texts, or of their mutations, has. */
+export function countParams(sql: string): number {
+  return Math.max(0, ...[...sql.matchAll(/\$(\d)/g)].map(([, number]) => Number(number)));
+}
+
 /** What stands under the headings of a file beside this one. */
 function sections(file: string): readonly { readonly title: string; readonly lines: readonly string[] }[] {
   const text = readFileSync(new URL(file, import.meta.url), "utf8");
