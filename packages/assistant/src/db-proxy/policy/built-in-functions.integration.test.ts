@@ -1,6 +1,6 @@
 import { createTestDatabase, runSql, type TestDatabase } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { builtInFunctions, isNeverAllowed } from "./built-in-functions.ts";
+import { builtInFunctions, isNeverAllowed, takesAnyRow } from "./built-in-functions.ts";
 import { isCatalogName } from "./judge.ts";
 
 let database: TestDatabase;
@@ -40,6 +40,16 @@ describe("the functions that everybody may call", () => {
     );
     expect(naming.filter((name) => builtInFunctions.has(name))).toEqual([]);
     expect([...builtInFunctions].filter(isNeverAllowed)).toEqual([]);
+  });
+});
+
+describe("the functions that take any row", () => {
+  it("are known, where not everybody may call them", async () => {
+    const any = await functions(
+      `prokind IN ('f', 'a') AND pronargs > 0 AND pronargs - pronargdefaults <= 1 AND proargtypes[0]::regtype::text
+         IN ('"any"', 'anyelement', 'anynonarray', 'anycompatible', 'anycompatiblenonarray', 'record')`,
+    );
+    expect(any.filter((name) => !builtInFunctions.has(name) && !takesAnyRow(name))).toEqual([]);
   });
 });
 

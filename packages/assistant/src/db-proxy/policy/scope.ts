@@ -1,4 +1,5 @@
 import { ALL_COLUMNS, type AccessCollector, assertNoSystemColumn } from "./access.ts";
+import { takesAnyRow } from "./built-in-functions.ts";
 import { quote, Refusal } from "./tree.ts";
 
 /** What the names of a statement, or of a query within it, can mean. */
@@ -66,6 +67,7 @@ function readOf(name: string, column: string, scope: Scope, access: AccessCollec
     if (relation.name !== name) continue;
     found = true;
     if (relation.table !== undefined) access.column(relation.table, "select", column);
+    else if (takesAnyRow(column)) access.call(column);
   }
   if (!found) throw new Refusal(`There is no table or alias ${quote(name)} where the statement uses it.`);
 }
