@@ -25,9 +25,8 @@ export function createSqlMutations(texts: readonly string[], seed: number): () =
       () => words.splice(at, 0, words[at] ?? ""),
       () => words.splice(at, 1, ...piece),
       () => words.splice(at, 0, ...piece),
-      () => rename(words),
-      () => rename(words),
-      () => rename(words),
+      // Mostly another name or value: what is no SQL any more says little.
+      ...Array.from({ length: 8 }, () => () => rename(words)),
       () => query(words),
       () => query(words),
     ];
@@ -35,7 +34,7 @@ export function createSqlMutations(texts: readonly string[], seed: number): () =
   };
   return () => {
     const words = [...(pick(all) ?? [])];
-    for (let left = 1 + Math.floor(random() * 3); left > 0; left -= 1) mutate(words);
+    for (let left = 1 + Math.floor(random() ** 2 * 3); left > 0; left -= 1) mutate(words);
     return words.join(" ");
   };
 }

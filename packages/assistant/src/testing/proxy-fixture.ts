@@ -22,6 +22,7 @@ import {
   createTestDatabase,
   runSql,
   type TcpRelay,
+  type TemplateTarget,
   type TestDatabase,
 } from "@tandem/testkit";
 import { createDbProxy } from "../db-proxy/db-proxy.ts";
@@ -66,7 +67,7 @@ export async function createProxyFixture(
   policy?: Policy,
   registered: readonly DeclaredStatement[] = [],
 ): Promise<ProxyFixture> {
-  const database = await createTestDatabase({ template: { name: "assistant", prepare } });
+  const database = await createTestDatabase({ template: { name: "assistant", prepare: prepareAssistant } });
   await runSql(roleUrl(database, "assistant_app"), "SELECT tandem.keep_receipts('24 hours')");
   const replica = await startReplica(database, { limits, policy, registered });
   return {
@@ -92,8 +93,9 @@ export async function createProxyFixture(
   };
 }
 
-async function startReplica(
-  database: TestDatabase,
+/** Starts one over a database that `prepareAssistant` has prepared, wherever that is. */
+export async function startReplica(
+  database: Pick<TestDatabase, "url" | "urlFor">,
   options: {
     readonly limits: Partial<DbProxyLimits>;
     readonly policy: Policy | undefined;
@@ -160,11 +162,8 @@ export const int = (value: bigint | number): ValueInit["kind"] => ({
 });
 export const text = (value: string): ValueInit["kind"] => ({ case: "textValue", value });
 
-async function prepare(target: {
-  readonly name: string;
-  readonly adminUrl: string;
-  readonly url: string;
-}): Promise<void> {
+/** Makes the roles and the assistant's tables. */
+export async function prepareAssistant(target: TemplateTarget): Promise<void> {
   const plan = { ...assistantDatabase, name: target.name };
   const roles = Object.values(plan.roles);
   // Roles are shared by the whole run: every test that makes them gives them the same passwords.
@@ -176,6 +175,6 @@ async function prepare(target: {
   await migrate({ url: owner.href, folders: migrationsFolders() });
 }
 
-function roleUrl(database: TestDatabase, role: string): string {
+function roleUrl(database: Pick<TestDatabase, "urlFor">, role: string): string {
   return database.urlFor({ name: role, password: `${role}-test` });
 }
