@@ -50,7 +50,7 @@ function isWhole() {
 
 // Everything that decides what an installation puts where.
 function fingerprint() {
-  const manifests = ["packages", "tests"].flatMap((folder) => manifestsBelow(folder)).toSorted();
+  const manifests = ["packages", "tests", "bench"].flatMap((folder) => manifestsBelow(folder)).toSorted();
   const hash = createHash("sha256").update(`${process.platform} ${process.arch}\n`);
   for (const file of ["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ...manifests]) {
     if (existsSync(join(root, file))) hash.update(file).update(readFileSync(join(root, file)));

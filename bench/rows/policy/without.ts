@@ -1,0 +1,11 @@
+import type { LoadRow } from "../../src/row.ts";
+import { withTandem } from "../../src/ways/tandem.ts";
+import { pair } from "../../src/workloads/pair.ts";
+
+export const row: LoadRow = {
+  kind: "load",
+  measures: "the pair through @tandem/dbproxy, without a policy",
+  workload: pair,
+  service: { twin: "policy/without" },
+  open: withTandem(pair),
+};

@@ -1,0 +1,13 @@
+import type { LoadRow } from "../../src/row.ts";
+import { withTandem } from "../../src/ways/tandem.ts";
+import { steps } from "../../src/workloads/steps.ts";
+
+const workload = steps(1);
+
+export const row: LoadRow = {
+  kind: "load",
+  measures: "1 step, an UPDATE of a row each: DbProxy.Transaction through @tandem/dbproxy",
+  workload,
+  service: {},
+  open: withTandem(workload),
+};
