@@ -28,7 +28,7 @@ export interface Summary {
   readonly serviceBytes: number | undefined;
 }
 
-/** What is different about a row, in throughput: its rounds held one by one against those of another row. */
+/** What is different about a row: its rounds held one by one against those of another row. */
 export interface Price {
   readonly name: string;
   readonly comparedWith: string;
@@ -36,6 +36,8 @@ export interface Price {
   readonly rounds: number;
   readonly throughput: Spread;
   readonly latency: Spread;
+  /** Of all processes that were measured, for one transaction: what else runs on the machine is not in it. */
+  readonly cpu: Spread;
 }
 
 export function summarise(series: Series, all: readonly Series[]): Summary {
@@ -86,6 +88,7 @@ export function pricesOf(all: readonly Series[]): readonly Price[] {
         rounds: rounds.length,
         throughput: ratios(series, base, perSecond),
         latency: ratios(series, base, ({ p50Ms }) => p50Ms),
+        cpu: ratios(series, base, cpuPerCall),
       },
     ];
   });
@@ -93,6 +96,11 @@ export function pricesOf(all: readonly Series[]): readonly Price[] {
 
 export function perSecond({ completed, elapsedMs }: Measured): number {
   return (completed * 1_000) / elapsedMs;
+}
+
+function cpuPerCall({ cpuMs, completed }: Measured): number {
+  const { client = 0, service = 0, database = 0 } = cpuMs;
+  return (client + service + database) / completed;
 }
 
 function seriesOf(name: string, inFlight: number, all: readonly Series[]): Series | undefined {
@@ -104,7 +112,8 @@ function ratios(series: Series, base: Series, of: (measured: Measured) => number
   return spreadOf(
     series.rounds.flatMap((measured, round) => {
       const against = base.rounds[round];
-      return against === undefined ? [] : [of(measured) / of(against)];
+      const ratio = against === undefined ? Number.NaN : of(measured) / of(against);
+      return Number.isFinite(ratio) ? [ratio] : [];
     }),
   );
 }

@@ -18,7 +18,7 @@ export interface Rounds {
  * more; the others are.
  */
 export async function runRounds(
-  place: Place,
+  place: Pick<Place, "rows">,
   options: Pick<Options, "rounds" | "concurrency" | "intervalMs">,
   watch: { readonly onProgress: (line: string) => void; readonly signal: AbortSignal },
 ): Promise<Rounds> {

@@ -74,8 +74,13 @@ it("measures rows side by side, writes what it found, and leaves nothing behind"
 }, 100_000);
 
 it("leaves nothing behind when it is interrupted", async () => {
-  const run = await runBench(`${folder}-interrupted`, "--rows=pair/postgres", "--concurrency=2");
-  await run.waitForLine("round 1 of 5", { timeoutMs: 60_000 });
+  const run = await runBench(
+    `${folder}-interrupted`,
+    "--rows=pair/postgres",
+    "--seconds=0.1",
+    "--rounds=1000",
+  );
+  await run.waitForLine("round 1 of 1000", { timeoutMs: 60_000 });
   run.kill("SIGINT");
   expect((await run.waitForExit({ timeoutMs: 30_000 })).code).toBe(1);
   expect(run.lines("stderr").at(-1)).toContain("stopped by SIGINT; nothing was written");

@@ -59,8 +59,9 @@ export function toMarkdown(report: Report): string {
     .concat("\n");
 }
 
-const PRICES =
-  "The throughput of a row held against that of another one of the same round: 0.95 is 5 % less. The median of the\nrounds, and the quartiles between which half of them are. The same of the median latency.";
+const PRICES = `A row held against another one of the same round: a throughput of 0.95 is 5 % less. The median of the rounds, and
+the quartiles between which half of them are. p50 is the median latency, processor time that of all three processes for
+one transaction, which other programs on the machine change least.`;
 
 const LEGEND = `\`× postgres\`, \`× pgbench\`: throughput held against that row of the same set and round, the median of the rounds.
 \`µs\`: processor time for one transaction, of all of a process's threads; the database's is that of all its processes.
@@ -126,16 +127,17 @@ function toBusy(part: number | undefined): string {
 
 function pricesTable(prices: readonly Price[]): string {
   const toSpread = ({ median, lower, upper }: Spread): string =>
-    `${median.toFixed(3)} (${lower.toFixed(3)}–${upper.toFixed(3)})`;
+    Number.isNaN(median) ? "–" : `${median.toFixed(3)} (${lower.toFixed(3)}–${upper.toFixed(3)})`;
   return toTable(
-    ["row", "held against", "in flight", "rounds", "throughput", "p50"],
-    prices.map(({ name, comparedWith, inFlight, rounds, throughput, latency }) => [
+    ["row", "held against", "in flight", "rounds", "throughput", "p50", "processor time"],
+    prices.map(({ name, comparedWith, inFlight, rounds, throughput, latency, cpu }) => [
       name,
       comparedWith,
       String(inFlight),
       String(rounds),
       toSpread(throughput),
       toSpread(latency),
+      toSpread(cpu),
     ]),
   );
 }
