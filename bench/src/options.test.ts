@@ -6,6 +6,7 @@ it("measures every row where nothing is said", () => {
     rows: undefined,
     rounds: 5,
     intervalMs: 2_000,
+    warmUpMs: 3_000,
     concurrency: [1, 16, 64, 256],
     connections: 10,
     synchronousCommit: "on",

@@ -11,6 +11,8 @@ export interface Options {
   readonly rounds: number;
   /** How long each row is measured in each round, at each number in flight. */
   readonly intervalMs: number;
+  /** The same of the round that isn't counted; 0 leaves it out. */
+  readonly warmUpMs: number;
   readonly concurrency: readonly number[];
   /** Of each way's pool: as many transactions run at a time. */
   readonly connections: number;
@@ -27,6 +29,7 @@ export const help = `npm run bench -- [OPTIONS]
   --rows LIST                rows or sets of rows, such as pair,policy/with (default: all)
   --rounds N                 (default: 5)
   --seconds S                how long each row runs in each round (default: 2)
+  --warm-up S                the same for the round that isn't counted, in which code is compiled (default: 3)
   --concurrency LIST         calls in flight (default: 1,16,64,256)
   --connections N            of each way's pool (default: 10)
   --synchronous-commit on|off
@@ -46,6 +49,7 @@ export function parseOptions(args: readonly string[]): Options {
     rows: values.rows?.split(",").filter((name) => name !== ""),
     rounds: toNumber("--rounds", values.rounds, { min: 1, max: 1_000 }),
     intervalMs: 1_000 * toNumber("--seconds", values.seconds, { min: 0.05, max: 600 }),
+    warmUpMs: 1_000 * toNumber("--warm-up", values["warm-up"], { min: 0, max: 600 }),
     concurrency: concurrency
       .split(",")
       .map((each) => toNumber("--concurrency", each, { min: 1, max: 4_096 })),
@@ -65,6 +69,7 @@ function parse(args: readonly string[]) {
         rows: { type: "string" },
         rounds: { type: "string", default: "5" },
         seconds: { type: "string", default: "2" },
+        "warm-up": { type: "string", default: "3" },
         concurrency: { type: "string" },
         connections: { type: "string", default: "10" },
         "synchronous-commit": { type: "string", default: "on" },

@@ -29,10 +29,10 @@ export async function runBench({ rows, options, onProgress, signal }: Run): Prom
   const machine = await describeMachine(findPgbench());
   await using place = await openPlace({ rows, options, onProgress, signal });
   const { series, failures } = await runRounds(place, options, { onProgress, signal });
-  const { rounds, intervalMs, concurrency, connections, synchronousCommit } = options;
+  const { rounds, intervalMs, warmUpMs, concurrency, connections, synchronousCommit } = options;
   const report: Report = {
     machine: { ...machine, postgres: place.postgresVersion, loadAfter: currentLoad() },
-    options: { rounds, intervalMs, concurrency, connections, synchronousCommit },
+    options: { rounds, intervalMs, warmUpMs, concurrency, connections, synchronousCommit },
     rows: describeRows(rows),
     summaries: series.map((each) => summarise(each, series)),
     prices: pricesOf(series),

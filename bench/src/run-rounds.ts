@@ -14,17 +14,18 @@ export interface Rounds {
 }
 
 /**
- * Measures every row in every round, the first of which is not counted. A row that fails is not measured any
+ * Measures every row in every round, after one that warms up. A row that fails is not measured any
  * more; the others are.
  */
 export async function runRounds(
   place: Pick<Place, "rows">,
-  options: Pick<Options, "rounds" | "concurrency" | "intervalMs">,
+  options: Pick<Options, "rounds" | "concurrency" | "intervalMs" | "warmUpMs">,
   watch: { readonly onProgress: (line: string) => void; readonly signal: AbortSignal },
 ): Promise<Rounds> {
-  const { rounds, concurrency, intervalMs } = options;
+  const { rounds, concurrency, intervalMs, warmUpMs } = options;
   const numbersOf = ({ named }: Measurable) => named.row.concurrency;
-  const slots = schedule(place.rows, { rounds, concurrency, numbersOf });
+  const slots = schedule(place.rows, { rounds, warmUp: warmUpMs > 0, concurrency, numbersOf });
+  const durationOf = ({ round }: Slot<Measurable>): number => (round === 0 ? warmUpMs : intervalMs);
   const measured = new Map<Measurable, Map<number, Measured[]>>();
   const failures = new Map<string, string>();
   for (const [index, slot] of slots.entries()) {
@@ -32,8 +33,10 @@ export async function runRounds(
     const { name } = slot.row.named;
     if (failures.has(name)) continue;
     try {
-      const result = await slot.row.measure({ inFlight: slot.inFlight, durationMs: intervalMs });
-      watch.onProgress(lineOf(slot, result, { rounds, left: slots.length - index - 1, intervalMs }));
+      const result = await slot.row.measure({ inFlight: slot.inFlight, durationMs: durationOf(slot) });
+      const left = slots.slice(index + 1);
+      const leftMs = left.reduce((sum, each) => sum + durationOf(each), 0);
+      watch.onProgress(lineOf(slot, result, { rounds, left: left.length, leftMs }));
       if (slot.round > 0) keep(measured, slot, result);
     } catch (error) {
       watch.signal.throwIfAborted();
@@ -68,14 +71,10 @@ function keep(
 function lineOf(
   { row, round, inFlight }: Slot<Measurable>,
   result: Measured,
-  {
-    rounds,
-    left,
-    intervalMs,
-  }: { readonly rounds: number; readonly left: number; readonly intervalMs: number },
+  { rounds, left, leftMs }: { readonly rounds: number; readonly left: number; readonly leftMs: number },
 ): string {
   const which = round === 0 ? "warm-up" : `round ${round} of ${rounds}`;
   const rate = perSecond(result);
-  const minutes = Math.ceil((left * intervalMs) / 60_000);
+  const minutes = Math.ceil(leftMs / 60_000);
   return `${which}, ${inFlight} in flight: ${row.named.name} ${rate.toFixed(rate < 10 ? 1 : 0)}/s; ${left} left, about ${minutes} min`;
 }

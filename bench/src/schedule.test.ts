@@ -4,7 +4,7 @@ import { schedule } from "./schedule.ts";
 const limits: Readonly<Record<string, readonly number[]>> = { limited: [1, 16], alone: [1] };
 
 function order(rows: readonly string[], concurrency: readonly number[], rounds: number): readonly string[] {
-  const slots = schedule(rows, { rounds, concurrency, numbersOf: (row) => limits[row] });
+  const slots = schedule(rows, { rounds, warmUp: true, concurrency, numbersOf: (row) => limits[row] });
   return slots.map(({ row, round, inFlight }) => `${round} ${row} ${inFlight}`);
 }
 
@@ -22,4 +22,9 @@ it("measures a row only where it says, and at its first number where nobody asks
     "0 limited 16",
     "0 a 64",
   ]);
+});
+
+it("begins with what is counted where there is no warm-up", () => {
+  const slots = schedule(["a"], { rounds: 2, warmUp: false, concurrency: [1], numbersOf: () => undefined });
+  expect(slots.map(({ round }) => round)).toEqual([1, 2]);
 });

@@ -1,4 +1,4 @@
-/** A row at a number of calls in flight, in a round. Round 0 warms up, and isn't counted. */
+/** A row at a number of calls in flight, in a round. Round 0, where there is one, warms up and isn't counted. */
 export interface Slot<R> {
   readonly row: R;
   readonly round: number;
@@ -7,6 +7,7 @@ export interface Slot<R> {
 
 export interface ScheduleOptions<R> {
   readonly rounds: number;
+  readonly warmUp: boolean;
   /** The numbers of calls in flight that are asked for. */
   readonly concurrency: readonly number[];
   /** The only numbers at which a row is measured: its first one where none of them is asked for. */
@@ -24,11 +25,12 @@ export function schedule<R>(rows: readonly R[], options: ScheduleOptions<R>): re
   const turns = all
     .toSorted((a, b) => a - b)
     .map((inFlight) => ({ inFlight, due: rows.filter((row) => numbers.get(row)?.includes(inFlight)) }));
-  return Array.from({ length: options.rounds + 1 }, (_, round) =>
+  const inRound = (round: number): readonly Slot<R>[] =>
     turns.flatMap(({ inFlight, due }) =>
       (round % 2 === 0 ? due : due.toReversed()).map((row) => ({ row, round, inFlight })),
-    ),
-  ).flat();
+    );
+  const rounds = Array.from({ length: options.rounds }, (_, index) => inRound(index + 1));
+  return [options.warmUp ? inRound(0) : [], ...rounds].flat();
 }
 
 function numbersFor<R>(row: R, { concurrency, numbersOf }: ScheduleOptions<R>): readonly number[] {

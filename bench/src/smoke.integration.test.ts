@@ -33,6 +33,7 @@ it("measures rows side by side, writes what it found, and leaves nothing behind"
     "--rows=probe/tandem-tls,pair/postgres,pair/pgbench,pair/tandem,pair/contract-without-id,policy/with",
     "--rounds=1",
     "--seconds=0.1",
+    "--warm-up=0",
     "--concurrency=4",
   );
   const exit = await run.waitForExit({ timeoutMs: 90_000 });
@@ -78,6 +79,7 @@ it("leaves nothing behind when it is interrupted", async () => {
     `${folder}-interrupted`,
     "--rows=pair/postgres",
     "--seconds=0.1",
+    "--warm-up=0",
     "--rounds=1000",
   );
   await run.waitForLine("round 1 of 1000", { timeoutMs: 60_000 });

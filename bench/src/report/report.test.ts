@@ -35,7 +35,14 @@ const report: Report = {
     loadBefore: 0.1,
     loadAfter: 2.1,
   },
-  options: { rounds: 5, intervalMs: 2_000, concurrency: [1], connections: 10, synchronousCommit: "on" },
+  options: {
+    rounds: 5,
+    intervalMs: 2_000,
+    warmUpMs: 3_000,
+    concurrency: [1],
+    connections: 10,
+    synchronousCommit: "on",
+  },
   rows: [{ name: "steps-1/tandem", measures: "one step" }],
   summaries: [
     summary("steps-1/tandem", 1),

@@ -11,7 +11,7 @@ export interface Report {
   readonly machine: Machine;
   readonly options: Pick<
     Options,
-    "rounds" | "intervalMs" | "concurrency" | "connections" | "synchronousCommit"
+    "rounds" | "intervalMs" | "warmUpMs" | "concurrency" | "connections" | "synchronousCommit"
   >;
   readonly rows: readonly { readonly name: string; readonly measures: string }[];
   readonly summaries: readonly Summary[];
@@ -71,12 +71,12 @@ connections: who waits for a connection in the other rows is not there, so that 
 All figures are medians over the rounds.`;
 
 function describe({ machine, options }: Report): string {
-  const { rounds, intervalMs, connections, synchronousCommit } = options;
+  const { rounds, intervalMs, warmUpMs, connections, synchronousCommit } = options;
   return [
     `${machine.processors} × ${machine.processor}, ${toMib(machine.memoryBytes)} MiB, ${machine.system}; Node ${machine.node},`,
     `PostgreSQL ${machine.postgres} (fsync on, synchronous_commit ${synchronousCommit}), ${machine.pgbench ?? "no pgbench"}.`,
     `Client, service and database on this machine, each in a process of its own; load of the machine ${toFigure(machine.loadBefore)} before and ${toFigure(machine.loadAfter)} after.`,
-    `${rounds} rounds of ${intervalMs / 1_000} s for each row and number in flight, interleaved, after one that isn't counted; ${connections} connections to the database.`,
+    `${rounds} rounds of ${intervalMs / 1_000} s for each row and number in flight, interleaved, after one of ${warmUpMs / 1_000} s that isn't counted; ${connections} connections to the database.`,
   ].join("\n");
 }
 
