@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
 
 /** A process of the bench's own that answers one question at a time. */
 export interface Child extends AsyncDisposable {
@@ -12,7 +13,8 @@ const STOP_MS = 5_000;
 
 /** Runs a file of this package. What the child prints goes where this process prints. */
 export function startChild(file: URL, args: readonly string[] = []): Child {
-  const child = spawn(process.execPath, [file.pathname, ...args], {
+  const path = fileURLToPath(file);
+  const child = spawn(process.execPath, [path, ...args], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   const exited = new Promise<string>((resolve) => {
@@ -23,7 +25,7 @@ export function startChild(file: URL, args: readonly string[] = []): Child {
     ask: async (question, { timeoutMs }) => {
       const late = AbortSignal.timeout(timeoutMs);
       const answered = Promise.withResolvers<unknown>();
-      const fail = (why: string): void => answered.reject(new Error(`${file.pathname}: ${why}`));
+      const fail = (why: string): void => answered.reject(new Error(`${path}: ${why}`));
       const onMessage = (message: Answer): void =>
         "error" in message ? fail(message.error) : answered.resolve(message.answer);
       const onLate = (): void => fail(`no answer within ${timeoutMs} ms`);
@@ -31,7 +33,8 @@ export function startChild(file: URL, args: readonly string[] = []): Child {
       late.addEventListener("abort", onLate);
       void exited.then((how) => fail(`it ended (${how})`));
       try {
-        if (child.connected) child.send(question);
+        // Where it has ended, that is the answer.
+        if (child.connected) child.send(question, (error) => error && fail(error.message));
         return await answered.promise;
       } finally {
         child.off("message", onMessage);

@@ -3,24 +3,29 @@ import type { Caller, Interval, Measured } from "../row.ts";
 import { percentile } from "../statistics.ts";
 
 /**
- * Lets so many callers call, each again as soon as it is answered, until the time is up, and waits for those that
- * were underway. Rejects with the first failure: a transaction that wasn't done has no speed.
+ * Lets so many callers call, each again as soon as it is answered, until the time is up or a call fails, and waits
+ * for those that were underway. Rejects with a failure: a transaction that wasn't done has no speed.
  */
 export async function runClosedLoop(caller: Caller, { inFlight, durationMs }: Interval): Promise<Measured> {
   const latencies: number[] = [];
   const cpuBefore = process.cpuUsage();
   const loopBefore = performance.eventLoopUtilization();
   const started = performance.now();
-  const ends = started + durationMs;
+  let ends = started + durationMs;
   const callAgainAndAgain = async (): Promise<void> => {
     for (let now = performance.now(); now < ends;) {
-      await caller.call();
+      await caller.call().catch((error: unknown) => {
+        ends = 0;
+        throw error;
+      });
       const then = performance.now();
       latencies.push(then - now);
       now = then;
     }
   };
-  await Promise.all(Array.from({ length: inFlight }, callAgainAndAgain));
+  const ended = await Promise.allSettled(Array.from({ length: inFlight }, callAgainAndAgain));
+  const failed = ended.find((each) => each.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
   const elapsedMs = performance.now() - started;
   const cpu = process.cpuUsage(cpuBefore);
   const loop = performance.eventLoopUtilization(loopBefore);
