@@ -23,7 +23,7 @@ export function startChild(file: URL, args: readonly string[] = []): Child {
   });
   return {
     ask: async (question, { timeoutMs }) => {
-      const late = AbortSignal.timeout(timeoutMs);
+      const late = AbortSignal.timeout(Math.ceil(timeoutMs));
       const answered = Promise.withResolvers<unknown>();
       const fail = (why: string): void => answered.reject(new Error(`${path}: ${why}`));
       const onMessage = (message: Answer): void =>

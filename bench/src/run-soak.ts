@@ -92,7 +92,7 @@ function toMarkdown(machine: Machine, { name, inFlight, soakMs, intervals, failu
   });
   const transactions = intervals.reduce((sum, { completed }) => sum + completed, 0);
   return [
-    `# Soak of ${name}, ${soakMs / 60_000} minutes, ${inFlight} in flight, ${machine.commit}`,
+    `# Soak of ${name}, ${toFigure(soakMs / 60_000)} minutes, ${inFlight} in flight, ${machine.commit}`,
     `${machine.startedAt}, ${machine.processors} × ${machine.processor}, Node ${machine.node}, PostgreSQL ${machine.postgres}; load of the machine ${toFigure(machine.loadBefore)} before and ${toFigure(machine.loadAfter)} after.`,
     failure === undefined
       ? `${transactions} transactions, none of which failed.`

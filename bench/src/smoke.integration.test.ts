@@ -90,6 +90,15 @@ it("leaves nothing behind when it is interrupted", async () => {
   expect((await readdir(folder)).filter((name) => name.startsWith("tandem-bench"))).toEqual([]);
 }, 100_000);
 
+it("runs one row for long, and tells the quarters of that time apart", async () => {
+  const run = await runBench(`${folder}-soak`, "--soak=2s", "--rows=pair/postgres");
+  expect((await run.waitForExit({ timeoutMs: 60_000 })).code).toBe(0);
+  const text = run.lines("stdout").join("\n");
+  expect(text).toMatch(/^# Soak of pair\/postgres, 0\.03 minutes, 16 in flight/m);
+  expect(text).toMatch(/^\d+ transactions, none of which failed\.$/m);
+  expect(text).toMatch(/^\| quarter 1 +\| +[\d.]+ \|/m);
+}, 100_000);
+
 it("says what rows there are when it is asked for one that isn't there", async () => {
   const run = await runBench(`${folder}-unknown`, "--rows=pair,nonsense");
   expect((await run.waitForExit()).code).toBe(1);
