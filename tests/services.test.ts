@@ -72,6 +72,23 @@ describe("each service", () => {
     expect(assistant.process.lines().join("\n")).not.toContain("hunter2");
   });
 
+  it.each([
+    ["owner", "owns what is in the database"],
+    ["superuser", "is a superuser"],
+  ])("lets callers' statements run with nobody else's rights: not with the %s's", async (whose, power) => {
+    const owner = pair.assistant.urlFor({ name: "assistant_owner", password: "assistant_owner-test" });
+    const assistant = await pair.startAssistant({
+      TANDEM_DBPROXY_URL: whose === "owner" ? owner : pair.assistant.url,
+    });
+    expect(await lastWords(assistant)).toMatch(new RegExp(`^TANDEM_DBPROXY_URL names the role .* ${power}`));
+  });
+
+  it("ends at once where the database is closed to its role", async () => {
+    const elsewhere = pair.gateway.urlFor({ name: "assistant_dbproxy", password: "assistant_dbproxy-test" });
+    const assistant = await pair.startAssistant({ TANDEM_DBPROXY_URL: elsewhere });
+    expect(await lastWords(assistant)).toContain("permission denied for database");
+  });
+
   it("says in a sentence that its port is taken", async () => {
     const first = await pair.startAssistant();
     const address = await first.address();
@@ -111,6 +128,24 @@ describe("the gateway", () => {
     );
     const gateway = await pair.startGateway({ TANDEM_ASSISTANT_ADDRESS: peer.address });
     expect(await lastWords(gateway)).toContain("Show a certificate.");
+  });
+
+  it("stops at once where the assistant lets it look, but not in", async () => {
+    const assistant = await pair.startAssistant({ TANDEM_PLAINTEXT_CALLER: "stranger" });
+    await assistant.serving();
+    const gateway = await pair.startGateway({ TANDEM_ASSISTANT_ADDRESS: await assistant.dbProxyAddress() });
+    expect(await lastWords(gateway)).toMatch(/refuses this gateway: stranger may not call .*\/Probe/);
+    const refusal = assistant.log().find(({ reason }) => reason === "METHOD_NOT_ALLOWED");
+    expect(refusal).toMatchObject({ msg: expect.stringContaining("stranger"), peer: expect.any(String) });
+  });
+
+  it("says where it should have looked when it asks at the wrong listener", async () => {
+    const assistant = await pair.startAssistant();
+    await assistant.serving();
+    const gateway = await pair.startGateway({ TANDEM_ASSISTANT_ADDRESS: await assistant.address() });
+    expect(await lastWords(gateway)).toContain(
+      "TANDEM_ASSISTANT_ADDRESS is where the assistant's DbProxy listens",
+    );
   });
 
   it("gives up after its time, with what it saw last", async () => {

@@ -8,6 +8,7 @@ import type { AssistantConfig } from "./config.ts";
 import { createDbProxy } from "./db-proxy/db-proxy.ts";
 import { readPolicyFile } from "./db-proxy/policy/policy-file.ts";
 import { dbProxyHandlers, type Instance } from "./services/db-proxy-service.ts";
+import { assertLimitedRole } from "./store/assert-limited-role.ts";
 import { openStore } from "./store/open-store.ts";
 import { readCatalogue } from "./store/read-catalogue.ts";
 
@@ -44,6 +45,7 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
 
   await using below = new AsyncDisposableStack();
   const store = below.use(await openStore(start));
+  await assertLimitedRole(store.database, "TANDEM_DBPROXY_URL", config.dbProxyUrl);
   check(await readCatalogue(store.database));
   await dbProxy.checkRegistered(start.signal);
   // A standby takes no writes, and so has no receipts to keep.

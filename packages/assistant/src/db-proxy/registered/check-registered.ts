@@ -80,8 +80,10 @@ function refusalOf(thrown: unknown): readonly string[] {
   return [`${who}: ${thrown.message} (${database.sqlstate}).`];
 }
 
-// A role that PostgreSQL doesn't let in (class 28) is a setting to be mended.
+// A role or a database that PostgreSQL doesn't let in (class 28, 3D000, 42501) is a setting to be mended.
+const CLOSED = /^(28|3D000|42501)/;
+
 function mayPass(error: unknown): error is HandlerError {
   if (!(error instanceof HandlerError) || !error.retryable) return false;
-  return error.database?.sqlstate.startsWith("28") !== true;
+  return !CLOSED.test(error.database?.sqlstate ?? "");
 }
