@@ -131,6 +131,8 @@ describe("the policy file", () => {
       outcome: "NOT_COMMITTED",
     });
     db.close();
+    const refusal = assistant.log().find(({ reason }) => reason === "STATEMENT_NOT_ALLOWED");
+    expect(refusal).toMatchObject({ caller: "gateway", peer: expect.any(String), step: 0 });
   });
 });
 

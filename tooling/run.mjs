@@ -33,7 +33,8 @@ function installIfNeeded() {
   const { status, error } = spawnSync(
     "npx",
     ["--yes", packageManager, "install", "--frozen-lockfile", "--prefer-offline"],
-    { cwd: root, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, CI: "true" } },
+    // Standard output is the tool's: somebody may keep what it prints.
+    { cwd: root, stdio: ["ignore", 2, 2], env: { ...process.env, CI: "true" } },
   );
   if (error) fail(`npx could not be started (${error.message}): is npm installed beside Node?`);
   if (status !== 0) fail("The installation failed; the lines above say why. Mend that and run this again.");

@@ -4,10 +4,11 @@ import { createDbProxy, type DbProxy as AssistantDb } from "@tandem/dbproxy";
 import {
   type Channel,
   createChannel,
-  type Logger,
+  HandlerError,
   openRules,
   RpcServer,
   type ServiceStart,
+  TransportError,
   waitForPeer,
 } from "@tandem/rpc";
 import type { GatewayConfig } from "./config.ts";
@@ -20,7 +21,7 @@ import { openStore } from "./store/open-store.ts";
  * the start. What it gives stops it: calls first, then what they use.
  */
 export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<AsyncDisposable> {
-  const { config, logger, signal } = start;
+  const { config, logger } = start;
   await using parts = new AsyncDisposableStack();
   const server = createServer(start);
   parts.defer(async () => {
@@ -34,15 +35,7 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
   const store = used.use(await openStore(start));
   const channel = used.adopt(connectToAssistant(start), (opened) => opened.close());
   const assistantDb = createDbProxy({ channel, sourceInstanceId: instanceId });
-  await waitForPeer({
-    channel,
-    name: "assistant",
-    service: DbProxy.typeName,
-    timeoutMs: config.peerTimeoutMs,
-    signal,
-    onWaiting: (state, details) => logger.info({ state, details }, "waiting for the assistant"),
-  });
-  await logAssistant(assistantDb, logger);
+  await meetAssistant(start, channel, assistantDb);
   // The server was there first, but it must end first.
   const running = new AsyncDisposableStack();
   running.use(used.move());
@@ -66,11 +59,42 @@ function connectToAssistant({ config, logger }: ServiceStart<GatewayConfig>): Ch
   });
 }
 
-// It may be gone again by now. That is no reason not to serve: every call finds out for itself.
-async function logAssistant(assistantDb: AssistantDb, logger: Logger): Promise<void> {
+/** Waits until it serves, and asks who it is: its health is anyone's, so only that shows whether it knows us. */
+async function meetAssistant(
+  { config, logger, signal }: ServiceStart<GatewayConfig>,
+  channel: Channel,
+  assistantDb: AssistantDb,
+): Promise<void> {
+  const refused = (error: unknown): unknown =>
+    error instanceof HandlerError ? new AssistantRefusesError(config.assistantAddress, error) : error;
+  await waitForPeer({
+    channel,
+    name: "assistant",
+    service: DbProxy.typeName,
+    timeoutMs: config.peerTimeoutMs,
+    signal,
+    onWaiting: (state, details) => logger.info({ state, details }, "waiting for the assistant"),
+  }).catch((error: unknown) => {
+    throw refused(error);
+  });
   try {
     logger.info({ assistant: await assistantDb.probe() }, "the assistant is ready");
   } catch (error) {
+    const mayPass = error instanceof TransportError || (error instanceof HandlerError && error.retryable);
+    if (!mayPass) throw refused(error);
+    // It is gone again by now. That is no reason not to serve: every call finds out for itself.
     logger.warn({ err: error }, "the assistant was ready and does not answer any more");
+  }
+}
+
+/** The assistant is there, and does not serve us: waiting won't change that. */
+class AssistantRefusesError extends Error {
+  override readonly name = "AssistantRefusesError";
+
+  constructor(address: string, cause: HandlerError) {
+    super(
+      `What listens at ${address} refuses this gateway: ${cause.message} TANDEM_ASSISTANT_ADDRESS is where the assistant's DbProxy listens (TANDEM_DBPROXY_LISTEN there), and its policy has to name this gateway.`,
+      { cause },
+    );
   }
 }

@@ -1,3 +1,4 @@
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { createLogger, type Logger } from "../logger.ts";
 import { settlesWithin } from "../settles-within.ts";
 import { whenAborted } from "../when-aborted.ts";
@@ -29,6 +30,8 @@ export interface ServiceStart<C> {
  * can't start or go on is one line of the log and exit 1.
  */
 export async function runService<C extends ProcessConfig>(options: ServiceOptions<C>): Promise<void> {
+  // It writes lines of its own among those of the log; what they say is in our errors.
+  setLogVerbosity(logVerbosity.NONE);
   const config = readConfig(options);
   const logger = createLogger({ service: options.name, level: config.logLevel });
   const stopping = listenForStop(config);

@@ -43,7 +43,7 @@ export class Settings {
     const value = this.text(name, byDefault);
     const port = Number(/^(?:\[[\da-f:.]+\]|[^\s:[\]/]+):(\d{1,5})$/i.exec(value)?.[1] ?? NaN);
     if (port <= 65_535) return value;
-    throw new SettingError(`${name} must look like HOST:PORT, for example 127.0.0.1:7402.`);
+    throw new SettingError(`${name} must look like HOST:PORT, for example ${byDefault ?? "127.0.0.1:7402"}.`);
   }
 
   integer(

@@ -44,7 +44,7 @@ function fromForeign(error: unknown): HandlerError {
 
 function logFailure(decided: HandlerError, thrown: unknown, context: HandlerContext): void {
   const { logger, signal } = context;
-  const { reason, code } = decided;
+  const { reason, code, step } = decided;
   if (decided !== thrown) {
     // After the caller left, handlers fail in many ways that mean nothing.
     const level = signal.aborted && !(thrown instanceof TypeError) ? "info" : "error";
@@ -53,8 +53,8 @@ function logFailure(decided: HandlerError, thrown: unknown, context: HandlerCont
     // Callers come and go; a prober's watch ends this way every time.
     logger.debug({ reason, code }, decided.message);
   } else if (decided.cause === undefined) {
-    logger.info({ reason, code }, decided.message);
+    logger.info({ reason, code, step }, decided.message);
   } else {
-    logger.warn({ reason, code, err: decided.cause }, decided.message);
+    logger.warn({ reason, code, step, err: decided.cause }, decided.message);
   }
 }

@@ -65,7 +65,7 @@ export class RunningCall {
       metadata: call.metadata,
       responseHeaders: new Metadata(),
       responseTrailers: new Metadata(),
-      logger: logger.child({ callId, method }),
+      logger: logger.child({ callId, method, caller: admission.caller, peer: call.getPeer() }),
     };
     call.once("cancelled", () => this.end("CANCELLED_BY_CALLER"));
   }
