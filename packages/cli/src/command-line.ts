@@ -1,7 +1,9 @@
 import { CertificatesError } from "@tandem/certificates";
+import { BootstrapError, ConnectError } from "@tandem/postgres";
 import { Command, CommanderError } from "commander";
 import { addCertificatesCommand } from "./certificates-command.ts";
 import { CommandError } from "./command-error.ts";
+import { addDatabasesCommand } from "./databases-command.ts";
 import type { Output } from "./output.ts";
 import { addTokenCommand } from "./token-command.ts";
 
@@ -28,7 +30,7 @@ export async function runCommandLine(args: readonly string[], output: Output): P
 
 function createProgram(output: Output): Command {
   const program = new Command("tandem")
-    .description("For the person who runs a gateway and an assistant: certificates and tokens.")
+    .description("For the person who runs a gateway and an assistant: certificates, tokens, databases.")
     .usage("COMMAND [OPTIONS]")
     .exitOverride()
     .configureOutput({
@@ -39,11 +41,14 @@ function createProgram(output: Output): Command {
     .showHelpAfterError("Add --help to see how it is used.");
   addCertificatesCommand(program, output);
   addTokenCommand(program, output);
+  addDatabasesCommand(program, output);
   return program;
 }
 
+const foreseen = [CommandError, CertificatesError, BootstrapError, ConnectError];
+
 function describe(error: unknown): string {
-  if (error instanceof CommandError || error instanceof CertificatesError) return error.message;
+  if (foreseen.some((known) => error instanceof known) && error instanceof Error) return error.message;
   // Whatever else it is, a person has no use for where in the code it was.
   return `Something went wrong that should not have: ${error instanceof Error ? error.message : String(error)}`;
 }

@@ -10,3 +10,9 @@ export function shortPath(path: string): string {
   const short = relative(absolutePath("."), path);
   return short.startsWith("..") || short === "" ? path : short;
 }
+
+/** A superuser's, for preparing a server: not an argument, which other users of the machine could read. */
+export function readAdminUrl(environment = process.env): string | undefined {
+  const url = environment["TANDEM_ADMIN_URL"];
+  return url === "" ? undefined : url;
+}

@@ -7,12 +7,13 @@ import {
   bootstrapCluster,
   type DatabasePlan,
   gatewayDatabase,
+  provideRolePasswords,
+  type RolePasswords,
   rolesOf,
   withDatabase,
 } from "@tandem/postgres";
 import { certificatesFolder, type LocalConfig, policyFile, type PortName, shortPath } from "./config.ts";
 import type { Progress } from "./progress.ts";
-import { type Passwords, providePasswords } from "./secrets.ts";
 import { type ServiceProcess, startService } from "./service-process.ts";
 import { waitUntilServing } from "./wait-until-serving.ts";
 
@@ -54,7 +55,10 @@ export async function startPair(options: PairOptions): Promise<void> {
   const { config, progress, signal } = options;
   const server = await startPostgres(options);
   const plans = [gatewayDatabase, assistantDatabase];
-  const passwords = await providePasswords(config.dataFolder, plans.flatMap(rolesOf));
+  const passwords = await provideRolePasswords(
+    join(config.dataFolder, "secrets.json"),
+    plans.flatMap(rolesOf),
+  );
   await bootstrapCluster({ adminUrl: server.adminUrl, databases: plans, passwords, signal });
   progress.say(`databases ${plans.map(({ name }) => name).join(" and ")} are prepared`);
   const certificates = await provideCertificates({
@@ -124,7 +128,7 @@ async function startPostgres({ config, progress, signal, onStarted }: PairOption
 async function startAndAwait(
   options: PairOptions & {
     readonly server: EmbeddedServer;
-    readonly passwords: Passwords;
+    readonly passwords: RolePasswords;
     readonly certificates: ProvidedCertificates<ServiceName>;
   },
   service: {
@@ -166,7 +170,7 @@ async function startAndAwait(
 function roleUrl(
   server: EmbeddedServer,
   plan: DatabasePlan,
-  { role, passwords }: { readonly role: string; readonly passwords: Passwords },
+  { role, passwords }: { readonly role: string; readonly passwords: RolePasswords },
 ): string {
   const url = new URL(withDatabase(server.adminUrl, plan.name));
   url.username = role;

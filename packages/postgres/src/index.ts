@@ -37,6 +37,7 @@ export {
   type RequestIdentity,
 } from "./receipts/request-identity.ts";
 export type { Queries } from "./queries.ts";
+export { provideRolePasswords, type RolePasswords } from "./role-passwords.ts";
 export type { ServerInfo } from "./server-check.ts";
 export type { Rows, RunStatement, Sql, SqlList, SqlValue } from "./sql.ts";
 export {

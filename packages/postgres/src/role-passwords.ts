@@ -1,19 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
-import { LocalError } from "./local-error.ts";
+import { BootstrapError } from "./bootstrap-error.ts";
 
 /** Passwords by the name of the role. */
-export type Passwords = Readonly<Record<string, string>>;
+export type RolePasswords = Readonly<Record<string, string>>;
 
 /**
- * The passwords of the databases' roles: made once, kept in a file that only its owner can read. A
- * role that is new, or a file that got lost, makes new ones: they are set on the server at each start.
- *
- * @throws LocalError where the file can't be read or written
+ * The passwords of the databases' roles: made once, kept in a file that only its owner can read. A role that is new,
+ * or a file that got lost, makes new ones; who bootstraps sets them on the server. Fails with a BootstrapError where
+ * the file can't be read or written.
  */
-export async function providePasswords(dataFolder: string, roles: readonly string[]): Promise<Passwords> {
-  const file = join(dataFolder, "secrets.json");
+export async function provideRolePasswords(file: string, roles: readonly string[]): Promise<RolePasswords> {
   try {
     const known = await readPasswords(file);
     const passwords = { ...Object.fromEntries(roles.map((role) => [role, newPassword()])), ...known };
@@ -21,11 +18,11 @@ export async function providePasswords(dataFolder: string, roles: readonly strin
     return passwords;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new LocalError(`The roles' passwords can't be kept in ${file} (${reason}).`, { cause: error });
+    throw new BootstrapError(`The roles' passwords can't be kept in ${file} (${reason}).`, error);
   }
 }
 
-async function readPasswords(file: string): Promise<Passwords> {
+async function readPasswords(file: string): Promise<RolePasswords> {
   let content: unknown;
   try {
     content = JSON.parse(await readFile(file, "utf8"));
@@ -40,7 +37,7 @@ async function readPasswords(file: string): Promise<Passwords> {
   );
 }
 
-async function writePasswords(file: string, passwords: Passwords): Promise<void> {
+async function writePasswords(file: string, passwords: RolePasswords): Promise<void> {
   const draft = `${file}.${randomBytes(4).toString("hex")}`;
   const handle = await open(draft, "wx", 0o600);
   try {
