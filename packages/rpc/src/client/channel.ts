@@ -28,8 +28,8 @@ export interface Channel {
 
 /**
  * Creates a channel. It connects with the first call, and again by itself whenever it lost the peer. Fails with a
- * CredentialsFileError where a file that it is given can't be used, and with a PlaintextError where a token would
- * leave this machine in plaintext.
+ * CredentialsFileError where a file that it is given can't be used, and with a PlaintextError where calls
+ * would leave this machine in plaintext.
  */
 export function createChannel(options: ChannelOptions): Channel {
   const limits = { ...defaultRpcLimits, ...options.limits };

@@ -16,8 +16,13 @@ export interface ChannelTls extends Pick<TlsFiles, "authorityFile"> {
 }
 
 export interface ChannelIdentityOptions {
-  /** Plaintext where it isn't said. */
+  /** Plaintext where it isn't said, to this machine alone. */
   readonly tls?: ChannelTls;
+  /**
+   * Goes without TLS to other machines too: whoever is on the way reads and writes along, unless something else, such as
+   * a mesh's sidecar, sees to it. A token doesn't go along all the same.
+   */
+  readonly allowPlaintext?: boolean;
   /** A bearer token for every call, or the file that has it, which is read again while the channel is open. */
   readonly token?: string | { readonly file: string };
   /** Told where a file that is read again can't be used: the content before it stays in use. */
@@ -32,8 +37,8 @@ export interface ChannelIdentity {
 }
 
 /**
- * Fails with a CredentialsFileError where a file can't be used, with a TypeError where a token can't be one, and with a PlaintextError where a token would
- * leave this machine in plaintext.
+ * Fails with a CredentialsFileError where a file can't be used, with a TypeError where a token can't be one, and with a PlaintextError where calls
+ * would leave this machine in plaintext, or a token also where that is allowed.
  */
 export function openChannelIdentity(
   options: ChannelIdentityOptions,
@@ -41,11 +46,7 @@ export function openChannelIdentity(
   limits: RpcLimits,
 ): ChannelIdentity {
   const { tls, token, onProblem = () => {} } = options;
-  if (tls === undefined && token !== undefined && !isLoopback(address)) {
-    throw new PlaintextError(
-      `A token is not sent to ${address} without TLS: whoever is on the way could use it.`,
-    );
-  }
+  if (tls === undefined && !isLoopback(address)) checkLeaving(address, options);
   if (typeof token === "string" && !isToken(token)) throw new TypeError("The token is not a bearer token.");
   using opened = new DisposableStack();
   const watching = { pollMs: limits.credentialsPollMs, onProblem };
@@ -70,6 +71,22 @@ export function openChannelIdentity(
     },
     close: () => closing.dispose(),
   };
+}
+
+function checkLeaving(
+  address: string,
+  { token, allowPlaintext }: Pick<ChannelIdentityOptions, "token" | "allowPlaintext">,
+): void {
+  if (token !== undefined) {
+    throw new PlaintextError(
+      `A token is not sent to ${address} without TLS: whoever is on the way could use it. Give the channel tls.`,
+    );
+  }
+  if (allowPlaintext !== true) {
+    throw new PlaintextError(
+      `${address} is not on this machine, and without TLS whoever is on the way reads and writes along: give the channel tls, or, where something else encrypts, allowPlaintext: true.`,
+    );
+  }
 }
 
 function toToken(content: Buffer | undefined): string {

@@ -34,7 +34,9 @@ describe("a server", () => {
         "give this server certificates",
       );
     }
-    await using echo = await startEcho({ address: "0.0.0.0:0", identity: { tls: identities.server, rules } });
+    const tls = identities.server;
+    const as = { tls: { authorityFile: tls.authorityFile } };
+    await using echo = await startEcho({ address: "0.0.0.0:0", identity: { tls, rules }, as });
     expect(echo.address).toMatch(/^0\.0\.0\.0:\d+$/);
   });
 
@@ -108,8 +110,23 @@ describe("in plaintext on this machine", () => {
 });
 
 describe("a channel", () => {
-  it("does not send a token to another machine without TLS", () => {
-    expect(() => createChannel({ address: "assistant:7401", token: GATEWAY.token })).toThrow(PlaintextError);
+  it.each([
+    { address: "assistant:7401" },
+    { address: "10.0.0.7:7401" },
+    { address: "dns:///assistant:7401" },
+    { address: ["127.0.0.1:7401", "10.0.0.7:7401"] },
+  ])("does not call another machine without TLS: $address", ({ address }) => {
+    const create = (): unknown => createChannel({ address });
+    expect(create).toThrow(PlaintextError);
+    expect(create).toThrow("give the channel tls");
+    expect(() => createChannel({ address, allowPlaintext: false })).toThrow(PlaintextError);
+  });
+
+  it("does so where it is told to, but never sends a token along", () => {
+    const address = "assistant:7401";
+    createChannel({ address, allowPlaintext: true }).close();
+    const { token } = GATEWAY;
+    expect(() => createChannel({ address, token, allowPlaintext: true })).toThrow("A token is not sent");
   });
 
   it("is not made with a token that can't be one, and doesn't repeat it", async () => {

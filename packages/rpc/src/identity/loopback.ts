@@ -1,4 +1,4 @@
-/** A server was to listen, or a token to be sent, where others could read along. */
+/** A server was to listen, or a channel to call, where others could read along. */
 export class PlaintextError extends Error {
   override readonly name = "PlaintextError";
 }

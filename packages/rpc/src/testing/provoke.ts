@@ -123,7 +123,7 @@ export function openChannel(
   address: string,
   limits: Partial<RpcLimits> = {},
 ): ReturnType<typeof createChannel> {
-  return createChannel({ address, limits });
+  return createChannel({ address, limits, allowPlaintext: true });
 }
 
 export async function hang(): Promise<never> {
