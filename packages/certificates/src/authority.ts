@@ -4,6 +4,7 @@ import "reflect-metadata";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
+  type Extension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
@@ -12,6 +13,7 @@ import {
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509Certificate,
+  type X509CertificateCreateParams,
   X509CertificateGenerator,
 } from "@peculiar/x509";
 import { createPrivateKey, type webcrypto } from "node:crypto";
@@ -38,51 +40,72 @@ export interface AuthorityOptions {
   readonly commonName?: string;
   /** Ten years from now where it isn't said. */
   readonly validUntil?: Date;
+  /** Who vouches for it: nobody but itself where it isn't said. */
+  readonly issuer?: PemPair;
+  /** How many authorities may stand between it and what they issue: none where it isn't said. */
+  readonly authoritiesBelow?: number;
 }
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 /** Makes an authority, trusted by nobody until its certificate is put into an authority file. */
 export async function createAuthority(options: AuthorityOptions = {}): Promise<PemPair> {
-  const { commonName = "Tandem development", validUntil = new Date(Date.now() + LIFE_OF_AUTHORITY_MS) } =
-    options;
+  const {
+    commonName = "Tandem development",
+    validUntil = new Date(Date.now() + LIFE_OF_AUTHORITY_MS),
+    issuer,
+    authoritiesBelow = 0,
+  } = options;
   const keys = await createKeys();
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: [{ CN: [commonName] }],
-    ...toPeriod({ validUntil }),
-    keys,
-    signingAlgorithm: ALGORITHM,
-    extensions: [
-      // It issues to processes alone, never to another authority.
-      new BasicConstraintsExtension(true, 0, true),
-      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
-      await SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  });
+  const extensions = [
+    new BasicConstraintsExtension(true, authoritiesBelow, true),
+    new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+    await SubjectKeyIdentifierExtension.create(keys.publicKey),
+  ];
+  const name = [{ CN: [commonName] }];
+  const signing = { ...toPeriod({ validUntil }), signingAlgorithm: ALGORITHM };
+  const certificate =
+    issuer === undefined
+      ? await X509CertificateGenerator.createSelfSigned({ ...signing, name, keys, extensions })
+      : await X509CertificateGenerator.create({
+          ...signing,
+          ...(await issuedBy(issuer, extensions)),
+          subject: name,
+          publicKey: keys.publicKey,
+        });
   return toPair(certificate, keys.privateKey);
 }
 
 /** A new key, and the authority's certificate for it: for a server as well as for a client. */
 export async function issueCertificate(authority: PemPair, request: CertificateRequest): Promise<PemPair> {
   const keys = await createKeys();
-  const issuer = new X509Certificate(authority.certificate);
+  const extensions = [
+    new BasicConstraintsExtension(false, undefined, true),
+    await SubjectKeyIdentifierExtension.create(keys.publicKey),
+    new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+    new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+    new SubjectAlternativeNameExtension([...request.names]),
+  ];
   const certificate = await X509CertificateGenerator.create({
-    subject: [{ CN: [request.subject] }],
-    issuer: issuer.subjectName,
+    ...(await issuedBy(authority, extensions)),
     ...toPeriod(request),
+    subject: [{ CN: [request.subject] }],
     publicKey: keys.publicKey,
-    signingKey: createPrivateKey(authority.key).toCryptoKey(ALGORITHM, false, ["sign"]),
     signingAlgorithm: ALGORITHM,
-    extensions: [
-      new BasicConstraintsExtension(false, undefined, true),
-      await AuthorityKeyIdentifierExtension.create(issuer),
-      await SubjectKeyIdentifierExtension.create(keys.publicKey),
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
-      new SubjectAlternativeNameExtension([...request.names]),
-    ],
   });
   return toPair(certificate, keys.privateKey);
+}
+
+async function issuedBy(
+  authority: PemPair,
+  extensions: readonly Extension[],
+): Promise<Pick<X509CertificateCreateParams, "issuer" | "extensions"> & { signingKey: webcrypto.CryptoKey }> {
+  const issuer = new X509Certificate(authority.certificate);
+  return {
+    issuer: issuer.subjectName,
+    signingKey: createPrivateKey(authority.key).toCryptoKey(ALGORITHM, false, ["sign"]),
+    extensions: [...extensions, await AuthorityKeyIdentifierExtension.create(issuer)],
+  };
 }
 
 function toPeriod({ validFrom, validUntil }: Pick<CertificateRequest, "validFrom" | "validUntil">): {

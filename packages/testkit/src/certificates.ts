@@ -31,6 +31,8 @@ export interface DevelopmentAuthority {
   readonly certificate: string;
   /** A new key and a certificate for it, for a server as well as for a client. */
   issue(name: string, options?: IssueOptions): Promise<PemPair>;
+  /** An authority that this one vouches for, and that nobody need trust but for that. */
+  issueAuthority(name: string): Promise<DevelopmentAuthority>;
 }
 
 const HOUR_MS = 3_600_000;
@@ -38,7 +40,10 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** Makes an authority, trusted by nobody until its certificate is put into an authority file. */
 export async function createDevelopmentAuthority(name = "Tandem test"): Promise<DevelopmentAuthority> {
-  const authority = await createAuthority({ commonName: name });
+  return toDevelopmentAuthority(await createAuthority({ commonName: name, authoritiesBelow: 1 }));
+}
+
+function toDevelopmentAuthority(authority: PemPair): DevelopmentAuthority {
   return {
     certificate: authority.certificate,
     issue: (subject, { names = namesFor(subject), expired = false, validUntil } = {}) => {
@@ -46,6 +51,8 @@ export async function createDevelopmentAuthority(name = "Tandem test"): Promise<
       const until = expired ? new Date(now - HOUR_MS) : (validUntil ?? new Date(now + DAY_MS));
       return issueCertificate(authority, { subject, names, validUntil: until });
     },
+    issueAuthority: async (commonName) =>
+      toDevelopmentAuthority(await createAuthority({ commonName, issuer: authority })),
   };
 }
 

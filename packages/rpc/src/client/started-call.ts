@@ -18,7 +18,7 @@ import { countingFields, TooManyFieldsError } from "../count-fields.ts";
 import type { HandlerError } from "../errors/handler-error.ts";
 import { fromStatus } from "../errors/status-details.ts";
 import { TransportError } from "../errors/transport-error.ts";
-import { AUTHORIZATION_HEADER } from "../identity/presented.ts";
+import { AUTHORIZATION_HEADER } from "../identity/presented-token.ts";
 import { CALL_ID_HEADER } from "../server/handler-context.ts";
 import type { CallOptions } from "./call-options.ts";
 import type { Channel } from "./channel.ts";

@@ -1,13 +1,7 @@
 import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import type { HandlerError } from "../errors/handler-error.ts";
-import {
-  AUTHORIZATION_HEADER,
-  certificateOf,
-  type PresentedCertificate,
-  type PresentedToken,
-  tokenOf,
-  toToken,
-} from "./presented.ts";
+import type { PresentedCertificate } from "./certificates.ts";
+import { AUTHORIZATION_HEADER, type PresentedToken, tokenOf, toToken } from "./presented-token.ts";
 import { type Authorise, unauthenticated } from "./rules.ts";
 import type { Token } from "./tokens.ts";
 
@@ -37,6 +31,7 @@ export interface Admission {
 /** What a server knows that a call is judged by. */
 export interface Judge {
   readonly authorise: Authorise;
+  readonly certificateOf: (call: ArrivingCall) => PresentedCertificate;
   /** Undefined where the server takes no tokens. */
   readonly tokens: () => readonly Token[] | undefined;
   readonly plaintextCaller: string | undefined;
@@ -52,7 +47,7 @@ export const EVERYONE: Admission = {
 
 /** Takes what a call came with, and its secret out of the call's metadata: handlers have no use for it. */
 export function admit(call: ArrivingCall, metadata: Metadata, method: string, judge: Judge): Admission {
-  const certificate = certificateOf(call);
+  const certificate = judge.certificateOf(call);
   const token = tokenOf(metadata);
   metadata.remove(AUTHORIZATION_HEADER);
   const begun = identify(certificate, token, judge);
@@ -83,9 +78,8 @@ function identify(
 ): string | HandlerError {
   const now = Date.now();
   if (certificate.state === "unusable") return unauthenticated(certificate.why);
-  if (certificate.state === "accepted" && certificate.validUntil <= now) {
-    return unauthenticated("Its certificate has expired.");
-  }
+  const ended = certificate.state === "accepted" ? certificate.ended() : undefined;
+  if (ended !== undefined) return unauthenticated(ended);
   const fromCertificate = certificate.state === "accepted" ? certificate.caller : undefined;
   if (token.state === "none") {
     if (certificate.state === "accepted") return certificate.caller;

@@ -2,12 +2,14 @@ import { type Metadata, ServerCredentials } from "@grpc/grpc-js";
 import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { type Admission, admit, type ArrivingCall, type Judge } from "./admission.ts";
+import { createCertificates, NO_CERTIFICATE } from "./certificates.ts";
 import { checkCallerName } from "./caller-name.ts";
 import { checkPlaintext } from "./loopback.ts";
 import { authorise, type Rules } from "./rules.ts";
 import { ReloadingServerCredentials } from "./server-credentials.ts";
 import { type TlsFiles, watchTlsFiles } from "./tls-files.ts";
 import { parseTokens, type Token } from "./tokens.ts";
+import { parseAuthorities } from "./vouched.ts";
 import { CredentialsFileError, watchFiles } from "./watched-files.ts";
 
 /** How a server learns who calls, and what each caller may call. */
@@ -74,13 +76,23 @@ export function openGate(options: GateOptions & { readonly address: string }): G
     logger.info({ tokens: length }, "the tokens were read again");
     onDoubt();
   });
+  let certificateOf: Judge["certificateOf"] = () => NO_CERTIFICATE;
   let credentials = ServerCredentials.createInsecure();
   if (identity.tls !== undefined) {
     const onProblem = (err: CredentialsFileError): void =>
       logger.warn({ err }, "the certificates can't be used: those before stay in use");
     const files = watchTlsFiles(identity.tls, { pollMs: limits.credentialsPollMs, onProblem });
     opened.defer(() => files.close());
-    files.onChange(() => logger.info("the certificates were read again"));
+    let { ca } = files.current;
+    const certificates = createCertificates(parseAuthorities(ca));
+    certificateOf = (call) => certificates.of(call);
+    files.onChange((material) => {
+      logger.info("the certificates were read again");
+      if (material.ca.equals(ca)) return;
+      ca = material.ca;
+      certificates.trust(parseAuthorities(ca));
+      onDoubt();
+    });
     credentials = new ReloadingServerCredentials(files);
   }
   // Certificates and tokens expire while nothing is read.
@@ -88,6 +100,7 @@ export function openGate(options: GateOptions & { readonly address: string }): G
   opened.defer(() => clearInterval(timer));
   const judge: Judge = {
     authorise: authorise(identity.rules),
+    certificateOf,
     tokens: () => tokens?.current,
     plaintextCaller: identity.plaintextCaller,
   };

@@ -1,5 +1,5 @@
-import { X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
+import { parseAuthorities } from "./vouched.ts";
 import { type CredentialsFileError, type WatchedFiles, watchFiles } from "./watched-files.ts";
 
 /** The files, in PEM, that say who a process is and whom it trusts. They are read again while it runs. */
@@ -40,8 +40,8 @@ export function watchTlsFiles(
 
 function toMaterial([ca, cert, key]: readonly Buffer[]): TlsMaterial {
   if (ca === undefined) throw new TypeError("There is no authority.");
-  // An empty file would pass, and then nobody be trusted.
-  void new X509Certificate(ca);
+  // A file without any would pass, and then nobody be trusted.
+  parseAuthorities(ca);
   const material = { ca, ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
   createSecureContext(material);
   return material;
