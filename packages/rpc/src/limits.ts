@@ -14,7 +14,12 @@ export interface RpcLimits {
   readonly maxStrangerRequestBytes: number;
   /** The largest response that a handler may give and that a client takes. */
   readonly maxResponseBytes: number;
-  /** How long a unary request may take to arrive, from its metadata to its end. */
+  /** Calls of callers whom nobody knows that are refused with a line of the log each; more in a second are counted. */
+  readonly maxStrangersLoggedPerSecond: number;
+  /**
+   * How long a unary request may take to arrive, from its metadata to its end; and how long a whole stream may take, of a
+   * caller whom nobody knows.
+   */
   readonly maxArrivalMs: number;
   /** How long a call that was refused may go on sending, which nobody reads, before its stream is ended. */
   readonly refusedStreamMs: number;
@@ -50,6 +55,7 @@ export const defaultRpcLimits: RpcLimits = {
   maxRequestBytes: 4 * MIB,
   maxRequestFields: 131_072,
   maxStrangerRequestBytes: 4 * 1024,
+  maxStrangersLoggedPerSecond: 10,
   maxResponseBytes: 4 * MIB,
   maxArrivalMs: 30_000,
   refusedStreamMs: 1_000,

@@ -13,6 +13,7 @@ import { constants } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromStatus } from "../errors/status-details.ts";
+import { openRules } from "../identity/open-rules.ts";
 import { allow } from "../identity/rules.ts";
 import { type EchoPair, type EchoPairOptions, startEcho } from "../testing/echo-server.ts";
 import { Echo, text, toText } from "../testing/echo-service.ts";
@@ -98,6 +99,69 @@ describe("who may not call", () => {
         peer: expect.stringContaining("127.0.0.1:"),
       }),
     );
+  });
+});
+
+it("writes so many refusals of strangers into the log in a second, and counts the others", async () => {
+  await using echo = await start({ limits: { maxStrangersLoggedPerSecond: 2 } });
+  using raw = connect(echo.address);
+  const refused = (): Record<string, unknown>[] =>
+    echo.log.filter(({ reason }) => reason === "UNAUTHENTICATED");
+  let calls = 0;
+  const call = async (): Promise<void> => {
+    calls += 1;
+    await raw.client.open("/tandem.rpc.testing.Echo/One").answer;
+  };
+  await Promise.all(Array.from({ length: 50 }, call));
+  const lines = refused().length;
+  expect(lines).toBeLessThan(10);
+  await waitFor(
+    async () => {
+      await call();
+      return refused().length > lines;
+    },
+    { describe: "the next second" },
+  );
+  const leftOut = refused().reduce((sum, line) => sum + Number(line["leftOut"] ?? 0), 0);
+  expect(leftOut + refused().length).toBe(calls);
+});
+
+describe("a stream of a caller whom nobody knows", () => {
+  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const listServices = toGrpcFrame(Buffer.from([0x3a, 0x01, 0x2a]));
+  const open = { ...openRules({ reflection: true }), [`${Echo.typeName}/Both`]: ["gateway"] };
+
+  it.each(["has no end", "was ended by its caller"])("has its time, and no more: it %s", async (how) => {
+    const limits = { maxArrivalMs: 100, refusedStreamMs: 50 };
+    const both = async function* (): AsyncGenerator<{ value: Uint8Array }> {
+      yield text("first");
+      await new Promise(() => undefined);
+    };
+    const rules = { ...open, [`${Echo.typeName}/Both`]: "anyone" } as const;
+    const identity = { allowPlaintext: true, tokensFile: identities.tokensFile, rules };
+    await using echo = await start({ identity, limits, handlers: { both } });
+    using raw = connect(echo.address);
+    const { stream, answer, closed } = raw.client.open(`/${Echo.typeName}/Both`);
+    if (how === "was ended by its caller") stream.end(listServices);
+    else stream.write(listServices);
+    expect(await answer).toMatchObject({
+      status: status.DEADLINE_EXCEEDED,
+      message: "A stream of a caller whom nobody knows ends after 100 ms: show who you are, or ask again.",
+    });
+    expect(await closed).toBe(constants.NGHTTP2_NO_ERROR);
+  });
+
+  it("is reflection's too; one that is over in time, and a known caller's, are left alone", async () => {
+    const identity = { allowPlaintext: true, tokensFile: identities.tokensFile, rules: open };
+    await using echo = await start({ identity, limits: { maxArrivalMs: 100, refusedStreamMs: 50 } });
+    using raw = connect(echo.address);
+    expect(await raw.client.send(path, listServices)).toMatchObject({ status: status.OK });
+    const known = raw.client.open(`/${Echo.typeName}/Both`, { authorization: `Bearer ${GATEWAY.token}` });
+    const { stream, answer } = raw.client.open(path);
+    stream.write(listServices);
+    expect(await answer).toMatchObject({ status: status.DEADLINE_EXCEEDED });
+    known.stream.end();
+    expect(await known.answer).toMatchObject({ status: status.OK });
   });
 });
 

@@ -13,6 +13,7 @@ import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { toCallId } from "./handler-context.ts";
 import type { AnswerStatus } from "./answer.ts";
+import { createRefusalLog, type RefusalLog } from "./refusal-log.ts";
 
 export interface EntranceOptions {
   readonly admit: (call: ArrivingCall, metadata: Metadata, method: string) => Admission;
@@ -37,38 +38,49 @@ export function createEntrance(options: EntranceOptions): Entrance {
   const { admit, limits } = options;
   // grpc-js hands a call on to its handler as another object, but with the same metadata.
   const admissions = new WeakMap<Metadata, Admission>();
-  const judge = (call: ServerInterceptingCallInterface, metadata: Metadata, method: string): void => {
+  const logRefusal = createRefusalLog(limits.maxStrangersLoggedPerSecond);
+  const judge = (call: ServerInterceptingCallInterface, metadata: Metadata, method: string): Admission => {
     const admission = admit(call, metadata, method);
     admission.check();
     if (admission.isStranger) allowNoMoreThan(call, limits.maxStrangerRequestBytes);
     admissions.set(metadata, admission);
+    return admission;
   };
   const interceptor: ServerInterceptor = ({ path, requestStream }, call) => {
     const method = path.slice(1);
-    let arrival: NodeJS.Timeout | undefined;
-    const arrived = (): void => clearTimeout(arrival);
+    let limit: NodeJS.Timeout | undefined;
+    let endsStream = false;
+    const inTime = (): void => clearTimeout(limit);
     const onReceiveMetadata = (metadata: Metadata, letIn: (metadata: Metadata) => void): void => {
+      let admission: Admission;
       try {
-        judge(call, metadata, method);
+        admission = judge(call, metadata, method);
       } catch (error) {
         // What is thrown in here ends the process.
-        refuse(call, toRefusal({ error, call, metadata, method }, options), limits);
+        refuse(call, toRefusal({ error, call, metadata, method }, options, logRefusal), limits);
         return;
       }
       if (isCompressed(call)) return refuse(call, COMPRESSED, limits);
-      if (!requestStream)
-        arrival = setTimeout(() => refuse(call, tooSlow(limits), limits), limits.maxArrivalMs);
+      endsStream = requestStream && admission.isStranger;
+      if (endsStream || !requestStream) {
+        const answer = endsStream ? tooLong(limits) : tooSlow(limits);
+        limit = setTimeout(() => refuse(call, answer, limits), limits.maxArrivalMs);
+      }
       letIn(metadata);
     };
     const onReceiveHalfClose = (letIn: () => void): void => {
-      arrived();
+      if (!endsStream) inTime();
       letIn();
     };
     return new ServerInterceptingCall(call, {
-      start: (next) => next({ onReceiveMetadata, onReceiveHalfClose, onCancel: arrived }),
+      start: (next) => next({ onReceiveMetadata, onReceiveHalfClose, onCancel: inTime }),
       sendMetadata: (metadata, next) => {
         metadata.set(ACCEPT_ENCODING_HEADER, "identity");
         next(metadata);
+      },
+      sendStatus: (answer, next) => {
+        inTime();
+        next(answer);
       },
     });
   };
@@ -93,7 +105,11 @@ interface Refused {
  * This send had no effect. But where it may be a copy, and says so only in the request that is not read, nobody here
  * knows what became of those before it, which may have been let in by a credential that was good then.
  */
-function toRefusal({ error, call, metadata, method }: Refused, options: EntranceOptions): AnswerStatus {
+function toRefusal(
+  { error, call, metadata, method }: Refused,
+  options: EntranceOptions,
+  logRefusal: RefusalLog,
+): AnswerStatus {
   const callId = toCallId(metadata);
   const logger = options.logger.child({ callId, method });
   if (!(error instanceof HandlerError)) {
@@ -101,13 +117,20 @@ function toRefusal({ error, call, metadata, method }: Refused, options: Entrance
     return toStatus(new HandlerError({ reason: "HANDLER_FAILED", message: "The call could not be judged." }));
   }
   const { reason, code } = error;
-  logger.info({ reason, code, peer: call.getPeer() }, error.message);
+  const details = { reason, code, peer: call.getPeer() };
+  if (reason === "UNAUTHENTICATED") logRefusal(logger, details, error.message);
+  else logger.info(details, error.message);
   return toStatus(options.isResendable(method) ? error.withOutcome("UNKNOWN") : error);
 }
 
 // No handler decided this, nor what is below: to the caller the request got lost on the way.
 function tooSlow({ maxArrivalMs }: RpcLimits): AnswerStatus {
   const details = `The request did not arrive within ${maxArrivalMs} ms.`;
+  return { code: status.DEADLINE_EXCEEDED, details, metadata: new Metadata() };
+}
+
+function tooLong({ maxArrivalMs }: RpcLimits): AnswerStatus {
+  const details = `A stream of a caller whom nobody knows ends after ${maxArrivalMs} ms: show who you are, or ask again.`;
   return { code: status.DEADLINE_EXCEEDED, details, metadata: new Metadata() };
 }
 
