@@ -2,6 +2,7 @@ import { createPrivateKey, type X509Certificate } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CertificatesError } from "./certificates-error.ts";
+import { checkOwn } from "./own-path.ts";
 import { type PemPair, readPair } from "./pem-pair.ts";
 import { draftOf, isMissing, writeNewFile } from "./replace-file.ts";
 import { AUTHORITY } from "./subject-names.ts";
@@ -21,10 +22,12 @@ export interface KeptAuthority {
 
 /**
  * The authority that is kept below a folder; where there is none, one that is made now. One that is there and
- * can't be used is left as it is, and fails with a CertificatesError: somebody may trust it.
+ * can't be used is left as it is, and fails with a CertificatesError: somebody may trust it. So does one that somebody
+ * else could have made.
  */
 export async function provideAuthority(folder: string): Promise<KeptAuthority> {
   const own = join(folder, AUTHORITY);
+  for (const path of [folder, own, ...Object.values(filesIn(own))]) await checkOwn(path);
   const made = (await isEmpty(own)) && (await makeAuthority(own));
   try {
     return { ...(await readAuthority(own)), made };

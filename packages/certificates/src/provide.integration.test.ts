@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -145,6 +145,40 @@ describe("a certificate", () => {
     expect(of.gateway.validUntil).toEqual(short);
     expect((await provideCertificates({ folder, names: ["gateway"] })).of.gateway.issued).toBe(undefined);
   });
+});
+
+describe("where somebody else decides who the authority is", () => {
+  const provide = (): Promise<unknown> => provideCertificates({ folder, names: ["gateway"] });
+  const places = [".", "authority", "authority/key.pem", "authority/certificate.pem"];
+
+  it.each(places)("nothing is issued: others may write to %s", async (place) => {
+    await provide();
+    const before = await contents(folder);
+    const path = join(folder, place);
+    await chmod(path, (await stat(path)).mode | 0o020);
+    await expect(provide()).rejects.toThrow(`${path} can be written by other users`);
+    await expect(provide()).rejects.toThrow(CertificatesError);
+    expect(await contents(folder)).toEqual(before);
+    await chmod(path, (await stat(path)).mode & ~0o022);
+    await provide();
+  });
+
+  it("no authority is made in a folder that others may write to", async () => {
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o777);
+    await expect(provide()).rejects.toThrow("take another folder");
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it.runIf(process.geteuid?.() === 0).each(places)(
+    "nothing is issued: another user owns %s",
+    async (place) => {
+      await provide();
+      const path = join(folder, place);
+      await chown(path, 12_345, 0);
+      await expect(provide()).rejects.toThrow(`${path} belongs to another user (12345)`);
+    },
+  );
 });
 
 describe("an authority that can't be used", () => {
