@@ -15,7 +15,7 @@ const EXAMPLES = `
 Examples:
   tandem certificates gateway assistant
   tandem certificates gateway --host gateway.internal 10.0.0.7
-  tandem certificates console --days 7 --folder /tmp/certificates
+  tandem certificates console --days 7 --folder ~/console/certificates
 
 What is there and good is left alone, so the command can be run again at any time. This is for development and
 tests: the authority's key lies in the folder, and whoever can read it can be anybody.

@@ -1,6 +1,6 @@
 import { createProcesses, type SpawnedProcess } from "@tandem/testkit";
 import { hashToken } from "@tandem/rpc";
-import { mkdtemp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -164,6 +164,19 @@ describe("tandem token", () => {
       out: "",
       err: `tandem: ${file} has no token of a caller gateway: nothing was revoked.\n`,
     });
+  });
+
+  it("leaves a file that others may read as it is, and says so", async () => {
+    await writeFile(file, "");
+    await chmod(file, 0o644);
+    for (const args of [
+      ["create", "gateway"],
+      ["revoke", "gateway"],
+    ]) {
+      const { code, err } = await run("token", ...args, "--file", file);
+      expect([code, err]).toEqual([0, expect.stringContaining(`run "chmod 640 ${file}".\n`)]);
+      expect((await stat(file)).mode & 0o777).toBe(0o644);
+    }
   });
 
   it("revokes none of several whose hashes begin alike", async () => {

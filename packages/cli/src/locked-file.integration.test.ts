@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { CommandError } from "./command-error.ts";
-import { changeFile } from "./locked-file.ts";
+import { changeFile, describeExposure } from "./locked-file.ts";
 
 let folder: string;
 let file: string;
@@ -30,6 +30,7 @@ it("says what to do where a draft was left behind, and changes nothing", async (
   const failure = await changeFile(file, () => "after", 50).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(CommandError);
   expect((failure as Error).message).toContain(`delete ${file}.lock and run this one again`);
+  expect((failure as Error).message).toContain("edit the file itself by hand");
   expect(await readFile(file, "utf8")).toBe("before");
   expect(await readFile(`${file}.lock`, "utf8")).toBe("half of");
 });
@@ -46,15 +47,30 @@ it("leaves the file, and no draft, where there is nothing to change or the chang
   expect(await readdir(folder)).toEqual(["tokens"]);
 });
 
-it("goes where a link leads, and takes rights away from others alone", async () => {
+it("goes where a link leads, and leaves the mode as it was", async () => {
   const link = join(folder, "link");
   await writeFile(file, "before");
-  await chmod(file, 0o666);
   await symlink(file, link);
-  await changeFile(link, (text) => `${text} and after`);
+  for (const mode of [0o644, 0o600, 0o660]) {
+    await chmod(file, mode);
+    await changeFile(link, () => "after");
+    expect((await stat(file)).mode & 0o777).toBe(mode);
+  }
   expect(await readlink(link)).toBe(file);
-  expect(await readFile(file, "utf8")).toBe("before and after");
-  expect((await stat(file)).mode & 0o777).toBe(0o640);
+  expect(await readFile(file, "utf8")).toBe("after");
+});
+
+it.each([
+  [0o600, undefined],
+  [0o640, undefined],
+  [0o644, "has the mode 0644, so that others can read it."],
+  [0o664, "has the mode 0664, so that others can change it."],
+])("says who gets to a file of mode %o beyond owner and group", async (mode, sentence) => {
+  await writeFile(file, "");
+  await chmod(file, mode);
+  const said = await describeExposure(file);
+  if (sentence === undefined) expect(said).toBeUndefined();
+  else expect(said).toContain(sentence);
 });
 
 it.runIf(process.getuid?.() === 0)("keeps the owner, when it is run by root", async () => {

@@ -8,13 +8,14 @@ export const LOCK_TIMEOUT_MS = 5_000;
 
 const POLL_MS = 10;
 const OWNER_ONLY = 0o600;
-// Others never get to it, and the owner's group may at most read it.
-const MODES_THAT_STAY = 0o640;
+const PERMISSIONS = 0o777;
+// The owner's group may read it: the services may run as somebody else.
+const FOR_OTHERS_TOO = 0o027;
 
 /**
  * Changes a file as a whole: who reads it finds the old text or the new one, and of two who change it at the same
  * time, the second sees what the first has made of it. A file that isn't there counts as empty; one that is keeps its
- * owner. `change` gives the new text, or undefined where there is nothing to change.
+ * owner and its mode. `change` gives the new text, or undefined where there is nothing to change.
  *
  * The draft is the lock, as with git: it is made only where it isn't there, and renaming it publishes the text and
  * releases the file at once. A process that is killed in between leaves it, and then somebody has to delete it.
@@ -35,7 +36,7 @@ export async function changeFile(
       const changed = change((await readIfThere(file)) ?? "");
       if (changed === undefined) return;
       await handle.writeFile(changed);
-      await keepOwner(file, handle);
+      await keepOwnerAndMode(file, handle);
       await handle.sync();
       await rename(draft, file);
       published = true;
@@ -52,6 +53,14 @@ export async function readText(path: string): Promise<string | undefined> {
   return orSentence(path, "read", () => readIfThere(path));
 }
 
+/** A sentence where others than a file's owner and its group's readers get to it; undefined where they don't. */
+export async function describeExposure(path: string): Promise<string | undefined> {
+  const { mode } = await stat(path);
+  if ((mode & FOR_OTHERS_TOO) === 0) return undefined;
+  const permissions = (mode & PERMISSIONS).toString(8).padStart(4, "0");
+  return `${shortPath(path)} has the mode ${permissions}, so that others can ${(mode & 0o022) === 0 ? "read" : "change"} it. It was left so: if no server needs that, run "chmod 640 ${shortPath(path)}".`;
+}
+
 async function openDraft(draft: string, timeoutMs: number): Promise<FileHandle> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
@@ -62,15 +71,15 @@ async function openDraft(draft: string, timeoutMs: number): Promise<FileHandle> 
     }
     if (performance.now() >= deadline) {
       throw new CommandError(
-        `${shortPath(draft)} is in the way: another command is changing the file, or was killed while it did. Nothing was changed. If no other command is running, delete ${shortPath(draft)} and run this one again.`,
+        `${shortPath(draft)} is in the way: another command is changing the file, or was killed while it did. Nothing was changed. If no other command is running, delete ${shortPath(draft)} and run this one again. If it can't wait, edit the file itself by hand: the servers read it again, and a token ends with its line.`,
       );
     }
     await delay(POLL_MS);
   }
 }
 
-// Whoever runs the command with sudo must not shut out the service that reads the file.
-async function keepOwner(file: string, draft: FileHandle): Promise<void> {
+// Neither who runs the command with sudo nor a mode that we would rather see may shut out the service that reads the file.
+async function keepOwnerAndMode(file: string, draft: FileHandle): Promise<void> {
   const before = await stat(file).catch(() => undefined);
   if (before === undefined) return;
   const own = await draft.stat();
@@ -82,7 +91,7 @@ async function keepOwner(file: string, draft: FileHandle): Promise<void> {
       );
     });
   }
-  await draft.chmod((before.mode & MODES_THAT_STAY) | OWNER_ONLY);
+  await draft.chmod(before.mode & PERMISSIONS);
 }
 
 // Renaming onto a link would put a file in its place, and leave what it leads to as it was.

@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { checked, futureTime, wholeNumber } from "./arguments.ts";
 import { CommandError } from "./command-error.ts";
 import { absolutePath, shortPath } from "./config.ts";
-import { changeFile, readText } from "./locked-file.ts";
+import { changeFile, describeExposure, readText } from "./locked-file.ts";
 import { type Output, toTable, toText } from "./output.ts";
 import { addLine, isHashPrefix, type NewToken, removeLines, shortHash } from "./token-lines.ts";
 
@@ -95,6 +95,7 @@ async function create(name: string, options: CreateOptions, output: Output): Pro
     `${name} has a new token, ${expires === undefined ? "without an end" : `good until ${toText(expires)}`}. It was written to standard output and is kept nowhere else.\n` +
       `${shortPath(file)} has its hash, ${sha256.slice(0, 12)}…; servers whose TANDEM_TOKENS_FILE this is take it within ${credentialsPollMs} ms.\n`,
   );
+  await warnOfExposure(file, output);
 }
 
 async function list(options: FileOption, output: Output): Promise<void> {
@@ -134,6 +135,7 @@ async function revoke(meant: string, options: FileOption, output: Output): Promi
   output.writeError(
     `Servers whose TANDEM_TOKENS_FILE is ${shortPath(file)} refuse them within ${credentialsPollMs} ms.\n`,
   );
+  await warnOfExposure(file, output);
 }
 
 async function requireText(file: string): Promise<string> {
@@ -166,6 +168,11 @@ function warnOfProblems(text: string, file: string, output: Output): void {
       `tandem: line ${line} of ${shortPath(file)} can't be used by any server: ${message}.\n`,
     );
   }
+}
+
+async function warnOfExposure(file: string, output: Output): Promise<void> {
+  const sentence = await describeExposure(file);
+  if (sentence !== undefined) output.writeError(`tandem: ${sentence}\n`);
 }
 
 function toEnd(expires: number): string {

@@ -23,7 +23,7 @@ let address: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "tandem-cli-"));
   tokensFile = join(folder, "tokens");
-  await writeFile(tokensFile, "");
+  await writeFile(tokensFile, "", { mode: 0o600 });
   await run("certificates", "assistant", "gateway", "stranger", "--folder", folder);
   server = new RpcServer({
     logger: createLogger({ service: "assistant", level: "silent" }),
