@@ -54,7 +54,7 @@ describe("certificates that are swapped", () => {
       await delay(SWAP_MS);
     }
     const calls = (await Promise.all([...load, fresh])).reduce((sum, count) => sum + count, 0);
-    expect(calls).toBeGreaterThan(500);
+    expect(calls).toBeGreaterThan(100);
     expect(seen.size).toBeGreaterThan(swaps / 3);
   });
 
