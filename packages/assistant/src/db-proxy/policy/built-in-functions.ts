@@ -2,9 +2,10 @@ import { words } from "./tree.ts";
 
 /**
  * Functions that everybody may call: they work on what they are given, and tell of nothing but that and the
- * clock. Left out, beside all that reads catalogs or has effects: what makes much of little (repeat, lpad,
+ * clock. Left out, beside all that reads catalogs or has effects: what makes much of a number (repeat, lpad,
  * rpad, format, array_fill, generate_series), what runs or reads SQL (query_to_xml, ts_stat, ts_rewrite), and
- * random numbers other than keys. A policy can add single ones for its callers.
+ * random numbers other than keys. Much can still be made of little with those that are here: replace and
+ * overlay within one another, and aggregates over long texts. A policy can add single ones for its callers.
  */
 export const builtInFunctions: ReadonlySet<string> = new Set([
   // aggregates

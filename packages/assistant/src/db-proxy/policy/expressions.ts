@@ -42,9 +42,18 @@ export function readWindow(window: Fields, walk: Walk): void {
 export function readType(value: unknown, walk: Walk): void {
   const type = fieldsOf(value);
   assertOnly("TypeName", type, "names typmods typemod arrayBounds setof location");
-  assertType(namesOf(type["names"]));
+  assertType(namesOf(type["names"]), listOf(type["typmods"]).map(wholeNumber));
   readExpression(type["typmods"], walk);
   readExpression(type["arrayBounds"], walk);
+}
+
+/** That of a constant. */
+function wholeNumber(value: unknown): number | undefined {
+  const [kind, { ival }] = nodeOf(value);
+  // The tree leaves a zero out.
+  if (kind !== "A_Const" || ival === undefined) return undefined;
+  const number = fieldsOf(ival)["ival"] ?? 0;
+  return typeof number === "number" ? number : undefined;
 }
 
 /** Of an element of an array or a document; `(row).column` would also call a function. */

@@ -31,6 +31,18 @@ describe("a caller that may use every table", () => {
   });
 });
 
+describe("a type with a length", () => {
+  it.each(["'x'::char(10001)", "'x'::bpchar('5')", "'x'::bpchar(id)", "'1'::bit(99999999999)"])(
+    "is refused where that is more than any value needs, or no number: %s",
+    (cast) => expect(refusal(`SELECT ${cast} FROM people`)).toContain("length of 10000 at most"),
+  );
+
+  it.each(["'x'::char(10000)", "'x'::char", "'1'::bit(1)", "'x'::varchar(0)", "1.5::numeric(1000, 2)"])(
+    "is let through otherwise: %s",
+    (cast) => expect(refusal(`SELECT ${cast}`)).toBe(""),
+  );
+});
+
 describe("a statement within its caller's policy", () => {
   it.each(readAllowedStatements())("is let through: %s", (sql) => expect(refusal(sql)).toBe(""));
 });
