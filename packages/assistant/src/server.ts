@@ -7,6 +7,7 @@ import { allow, openRules, type Rules, RpcServer, type ServiceStart } from "@tan
 import type { AssistantConfig } from "./config.ts";
 import { createDbProxy } from "./db-proxy/db-proxy.ts";
 import { readPolicyFile } from "./db-proxy/policy/policy-file.ts";
+import type { Catalogue } from "./db-proxy/policy/policy.ts";
 import { dbProxyHandlers, type Instance } from "./services/db-proxy-service.ts";
 import { assertLimitedRole } from "./store/assert-limited-role.ts";
 import { openStore } from "./store/open-store.ts";
@@ -23,8 +24,15 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
     statements: new Set(assistantStatements.map(({ name }) => name)),
   });
   await using parts = new AsyncDisposableStack();
+  let catalogue: Catalogue | undefined = undefined;
   const dbProxy = parts.use(
-    await createDbProxy({ url: config.dbProxyUrl, registered: assistantStatements, policy, logger }),
+    await createDbProxy({
+      url: config.dbProxyUrl,
+      registered: assistantStatements,
+      policy,
+      catalogue: () => catalogue,
+      logger,
+    }),
   );
   let instance: Instance = { id: randomUUID(), schemaVersion: "", standby: false };
   const servers = [
@@ -46,7 +54,8 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   await using below = new AsyncDisposableStack();
   const store = below.use(await openStore(start));
   await assertLimitedRole(store.database, "TANDEM_DBPROXY_URL", config.dbProxyUrl);
-  check(await readCatalogue(store.database));
+  catalogue = await readCatalogue(store.database);
+  check(catalogue);
   await dbProxy.checkRegistered(start.signal);
   // A standby takes no writes, and so has no receipts to keep.
   if (!store.standby) {

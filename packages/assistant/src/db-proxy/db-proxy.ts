@@ -26,7 +26,7 @@ import { createConnections } from "./connections.ts";
 import { createKeyQueues } from "./key-queues.ts";
 import { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
 import { judgeName, notAllowed } from "./policy/judge.ts";
-import type { CallerPolicy, Policy } from "./policy/policy.ts";
+import type { CallerPolicy, Catalogue, Policy } from "./policy/policy.ts";
 import { checkRegistered } from "./registered/check-registered.ts";
 import { createRegistry, type Registry } from "./registered/registry.ts";
 import { fingerprinting } from "./request-fingerprint.ts";
@@ -58,6 +58,8 @@ export interface DbProxyOptions {
   readonly limits?: Partial<DbProxyLimits>;
   /** What each caller may do; without it every caller may do what the role may. */
   readonly policy?: Policy | undefined;
+  /** What the database has: a policy needs it, and so it is there before anything is served. */
+  readonly catalogue?: (() => Catalogue | undefined) | undefined;
   /** What callers can run by its name. */
   readonly registered?: readonly DeclaredStatement[];
   readonly logger: Logger;
@@ -69,7 +71,7 @@ export interface DbProxyOptions {
  */
 export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const limits = { ...defaultDbProxyLimits, ...options.limits };
-  const { statements, registry } = await openStatements(options.registered);
+  const { statements, registry } = await openStatements(options);
   const rulesOf = ({ name }: Caller): RequestRules => {
     return { limits, statements, registry, policy: policyOf(name, options.policy) };
   };
@@ -134,10 +136,11 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   };
 }
 
-async function openStatements(
-  registered: readonly DeclaredStatement[] = [],
-): Promise<{ readonly statements: StatementCheck; readonly registry: Registry }> {
-  const statements = await createStatementCheck();
+async function openStatements({
+  registered = [],
+  catalogue,
+}: DbProxyOptions): Promise<{ readonly statements: StatementCheck; readonly registry: Registry }> {
+  const statements = await createStatementCheck(catalogue);
   try {
     return { statements, registry: await createRegistry(registered, statements) };
   } catch (error) {

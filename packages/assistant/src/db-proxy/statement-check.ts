@@ -1,6 +1,6 @@
 import { HandlerError } from "@tandem/rpc";
 import { judge, judgeText, notAllowed } from "./policy/judge.ts";
-import type { CallerPolicy } from "./policy/policy.ts";
+import type { CallerPolicy, Catalogue } from "./policy/policy.ts";
 import type { ReadAccess } from "./policy/read-access.ts";
 import { createStatementParser } from "./statement-parser.ts";
 import type { Parsed } from "./statement-parser-thread.ts";
@@ -39,8 +39,10 @@ const queryStatements: ReadonlySet<string> = new Set(["SelectStmt"]);
  * A check by PostgreSQL's own parser: exactly one SELECT, INSERT, UPDATE, DELETE or MERGE. That keeps a step
  * from ending its own transaction, and from other callers' receipts. What it touches is read once, and held
  * against the policy of each caller that sends it.
+ *
+ * @param catalogue gives what the database has, once a caller with a policy sends SQL
  */
-export async function createStatementCheck(): Promise<StatementCheck> {
+export async function createStatementCheck(catalogue?: () => Catalogue | undefined): Promise<StatementCheck> {
   const parser = await createStatementParser();
   const cache = createCache();
   const parse = async (sql: string, signal: AbortSignal): Promise<Parsed> => {
@@ -54,18 +56,21 @@ export async function createStatementCheck(): Promise<StatementCheck> {
     check: async (sql, { use, policy }, signal) => {
       const refusal = policy && judgeText(policy);
       if (refusal !== undefined) throw refusal;
-      assertAllowed(await parse(sql, signal), { use, policy });
+      assertAllowed(await parse(sql, signal), { use, policy, catalogue: policy && catalogue?.() });
     },
     readOwn: async (sql) => {
       const parsed = await parser.parse(sql, new AbortController().signal);
-      assertAllowed(parsed, { use: "step", policy: undefined });
+      assertAllowed(parsed, { use: "step", policy: undefined, catalogue: undefined });
       return { reads: "kind" in parsed && queryStatements.has(parsed.kind) && !writes(parsed.access) };
     },
     [Symbol.asyncDispose]: () => parser[Symbol.asyncDispose](),
   };
 }
 
-function assertAllowed(parsed: Parsed, { use, policy }: StatementRules): void {
+function assertAllowed(
+  parsed: Parsed,
+  { use, policy, catalogue }: StatementRules & { readonly catalogue: Catalogue | undefined },
+): void {
   if ("refused" in parsed) throw invalid(parsed.refused);
   if (parsed.statements !== 1) {
     throw invalid(`A step is one statement; this text has ${parsed.statements}.`);
@@ -79,7 +84,8 @@ function assertAllowed(parsed: Parsed, { use, policy }: StatementRules): void {
     throw notAllowed(`Only ${what} may stand here.`);
   }
   if (policy === undefined) return;
-  const refusal = judge(parsed.access, policy);
+  if (catalogue === undefined) throw new Error("A policy is asked before it is known what the database has.");
+  const refusal = judge(parsed.access, { policy, catalogue });
   if (refusal !== undefined) throw refusal;
   if (use === "query" && writes(parsed.access)) throw notAllowed("A query reads: this one would write.");
 }
@@ -125,8 +131,9 @@ function createCache(): Cache {
 
 function weight(sql: string, parsed: Parsed): number {
   if ("refused" in parsed || "refused" in parsed.access) return sql.length;
-  const { tables, functions, unclear } = parsed.access;
-  let names = tables.size + functions.size + unclear.size;
+  const { tables, functions, unclear, behind } = parsed.access;
+  let names = tables.size + functions.size + unclear.size + behind.rows.size + behind.values.size;
+  for (const columns of behind.tables.values()) names += columns.size;
   for (const verbs of tables.values()) {
     for (const columns of [verbs.select, verbs.insert, verbs.update]) names += columns?.size ?? 0;
   }

@@ -1,13 +1,35 @@
 import { readFileSync } from "node:fs";
 import { parsePolicy } from "../db-proxy/policy/parse-policy.ts";
-import type { CallerPolicy } from "../db-proxy/policy/policy.ts";
+import type { CallerPolicy, Catalogue } from "../db-proxy/policy/policy.ts";
 
 /** The tables of the example policy; `contacts` is there too, and none of its caller's. */
 export const exampleTables = `
 CREATE TABLE people (id int PRIMARY KEY, name text DEFAULT 'nobody', role text DEFAULT 'none', secret text UNIQUE);
 CREATE TABLE channels (id int UNIQUE, contact_id int, address text);
 CREATE TABLE notes (id int, body text);
-ALTER TABLE people ALTER COLUMN id SET DEFAULT 0`;
+ALTER TABLE people ALTER COLUMN id SET DEFAULT 0;
+CREATE DOMAIN some_channel AS channels;
+CREATE FUNCTION wipe(int) RETURNS int LANGUAGE sql RETURN $1;
+CREATE FUNCTION of_text(text) RETURNS int LANGUAGE sql RETURN 1;
+CREATE FUNCTION of_json(jsonb) RETURNS int LANGUAGE sql RETURN 1;
+CREATE FUNCTION of_any(anyelement) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION of_channel(channels) RETURNS int LANGUAGE sql RETURN 1;
+CREATE FUNCTION of_channels(VARIADIC channels[]) RETURNS int LANGUAGE sql RETURN 1;
+CREATE FUNCTION of_channel_or(channels, int DEFAULT 1) RETURNS int LANGUAGE sql RETURN 1`;
+
+/** What of them, and of PostgreSQL's own, could be called as if it were a column. */
+export const exampleCatalogue: Catalogue = {
+  tables: new Map([
+    ["people", new Set(["id", "name", "role", "secret"])],
+    ["channels", new Set(["id", "contact_id", "address"])],
+    ["notes", new Set(["id", "body"])],
+  ]),
+  functions: new Set(),
+  rowFunctions: new Set(
+    `some_channel of_any of_channel of_channels of_channel_or
+     pg_typeof pg_column_size quote_literal record_out lower row_to_json address`.split(/\s+/),
+  ),
+};
 
 export const examplePolicy = parsePolicy(`
 version: 1

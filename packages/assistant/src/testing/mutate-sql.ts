@@ -1,6 +1,14 @@
 import { createRandom } from "@tandem/testkit/random";
 
-/** Makes new texts of the given ones: words left out, doubled, swapped, or taken from another text. */
+// PostgreSQL's own and those of example-policy.ts, by what they take; also types, and what everybody may call.
+const functions = `wipe of_text of_json of_any of_channel of_channels of_channel_or some_channel next_number
+  pg_typeof quote_literal record_out current_setting nextval to_regclass pg_sleep setseed regrole regclass xml text
+  lower abs row_to_json count`.split(/\s+/);
+
+/**
+ * Makes new texts of the given ones: words left out, doubled, swapped, or taken from another text, and functions'
+ * names in place of columns'.
+ */
 export function createSqlMutations(texts: readonly string[], seed: number): () => string {
   const random = createRandom(seed);
   const pick = <T>(from: readonly T[]): T | undefined => from[Math.floor(random() * from.length)];
@@ -10,6 +18,12 @@ export function createSqlMutations(texts: readonly string[], seed: number): () =
   const rename = (words: string[]): void => {
     const at = pick([...words.keys()].filter((index) => isName(words[index] ?? "")));
     if (at !== undefined) words[at] = pick(names) ?? "";
+  };
+  const call = (words: string[]): void => {
+    const at = pick(
+      [...words.keys()].filter((index) => words[index - 1] === "." && isName(words[index] ?? "")),
+    );
+    if (at !== undefined) words[at] = pick(functions) ?? "";
   };
   const query = (words: string[]): void => {
     const at = pick([...words.keys()].filter((index) => isName(words[index] ?? "")));
@@ -29,6 +43,8 @@ export function createSqlMutations(texts: readonly string[], seed: number): () =
       ...Array.from({ length: 8 }, () => () => rename(words)),
       () => query(words),
       () => query(words),
+      () => call(words),
+      () => call(words),
     ];
     pick(changes)?.();
   };

@@ -6,7 +6,7 @@ import {
   type TransactionResponse,
   type ValueSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { assistantDatabase, bootstrapCluster, migrate } from "@tandem/postgres";
+import { assistantDatabase, bootstrapCluster, createDatabase, migrate } from "@tandem/postgres";
 import {
   allow,
   type CallOptions,
@@ -27,8 +27,9 @@ import {
 } from "@tandem/testkit";
 import { createDbProxy } from "../db-proxy/db-proxy.ts";
 import type { DbProxyLimits } from "../db-proxy/limits.ts";
-import type { Policy } from "../db-proxy/policy/policy.ts";
+import type { Catalogue, Policy } from "../db-proxy/policy/policy.ts";
 import { dbProxyHandlers } from "../services/db-proxy-service.ts";
+import { readCatalogue } from "../store/read-catalogue.ts";
 import { migrationsFolders } from "../store/migrations-folder.ts";
 
 export type StepInit = MessageInitShape<typeof StepSchema>;
@@ -51,6 +52,7 @@ export interface ProxyFixture extends Replica {
   readonly databaseUrl: string;
   /** That of the role with which DbProxy runs callers' statements. */
   readonly roleUrl: string;
+  urlFor(role: { readonly name: string; readonly password: string }): string;
   /** Another instance on the same database; whoever adds it disposes of it. */
   addReplica(limits?: Partial<DbProxyLimits>): Promise<Replica>;
   /** Runs a statement as the database's owner would, past DbProxy. */
@@ -69,18 +71,22 @@ export async function createProxyFixture(
 ): Promise<ProxyFixture> {
   const database = await createTestDatabase({ template: { name: "assistant", prepare: prepareAssistant } });
   await runSql(roleUrl(database, "assistant_app"), "SELECT tandem.keep_receipts('24 hours')");
-  const replica = await startReplica(database, { limits, policy, registered });
+  let catalogue = await catalogueOf(database);
+  const served = { policy, registered, catalogue: () => catalogue };
+  const replica = await startReplica(database, { limits, ...served });
   return {
     ...replica,
     databaseUrl: database.url,
+    urlFor: (login) => database.urlFor(login),
     roleUrl: roleUrl(database, "assistant_dbproxy"),
-    addReplica: (own) => startReplica(database, { limits: { ...limits, ...own }, policy, registered }),
+    addReplica: (own) => startReplica(database, { limits: { ...limits, ...own }, ...served }),
     sql: (text) => runSql(database.url, text),
     define: async (ddl) => {
       await runSql(
         roleUrl(database, "assistant_owner"),
         `${ddl}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO assistant_dbproxy`,
       );
+      catalogue = await catalogueOf(database);
     },
     allow: async (...functions) => {
       await runSql(database.url, `GRANT EXECUTE ON FUNCTION ${functions.join(", ")} TO assistant_dbproxy`);
@@ -99,6 +105,7 @@ export async function startReplica(
   options: {
     readonly limits: Partial<DbProxyLimits>;
     readonly policy: Policy | undefined;
+    readonly catalogue: () => Catalogue;
     readonly registered: readonly DeclaredStatement[];
   },
 ): Promise<Replica> {
@@ -136,6 +143,16 @@ export async function startReplica(
       await relay.close();
     },
   };
+}
+
+/** What a database has, as the assistant reads it when it starts. */
+export async function catalogueOf(database: Pick<TestDatabase, "urlFor">): Promise<Catalogue> {
+  const own = createDatabase({ url: roleUrl(database, "assistant_app"), applicationName: "test" });
+  try {
+    return await readCatalogue(own);
+  } finally {
+    await own.close();
+  }
 }
 
 /** A step by its text and its values. */

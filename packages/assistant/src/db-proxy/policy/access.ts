@@ -8,6 +8,17 @@ export interface Access {
   readonly functions: ReadonlySet<string>;
   /** Columns that stand without a table where several could have them: counted for each of these. */
   readonly unclear: ReadonlySet<string>;
+  /** Names behind another one, as `f` in x.f: where x has no such column, PostgreSQL calls f(x). */
+  readonly behind: Behind;
+}
+
+/** By what x is. */
+export interface Behind {
+  readonly tables: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Anything else that has rows. */
+  readonly rows: ReadonlySet<string>;
+  /** What a function gives, which may be one value of any type, and where the name is that of no known column. */
+  readonly values: ReadonlySet<string>;
 }
 
 /**
@@ -32,6 +43,8 @@ export interface AccessCollector {
   unclear(column: string): void;
   /** By its name in pg_catalog or public. */
   call(name: string): void;
+  /** A name behind that of a table, which is read as a column of it, of anything else with rows, or of a value. */
+  behind(name: string, what: { readonly table: string } | "row" | "value"): void;
   /** Runs what looks at a part of the statement, no deeper than a stack can hold. */
   within(look: () => void): void;
 }
@@ -46,6 +59,11 @@ export function createAccessCollector(): AccessCollector {
   const tables = new Map<string, Partial<Record<Verb, Set<string>>>>();
   const functions = new Set<string>();
   const unclear = new Set<string>();
+  const behind = {
+    tables: new Map<string, Set<string>>(),
+    rows: new Set<string>(),
+    values: new Set<string>(),
+  };
   let depth = 0;
   let items = 0;
 
@@ -61,7 +79,7 @@ export function createAccessCollector(): AccessCollector {
     return (verbs[verb] ??= new Set());
   };
   return {
-    access: { tables, functions, unclear },
+    access: { tables, functions, unclear, behind },
     touch: (table, verb) => void columnsOf(table, verb),
     column: (table, verb, column) => {
       assertNoSystemColumn(column);
@@ -70,6 +88,14 @@ export function createAccessCollector(): AccessCollector {
     unclear: (column) => add(unclear, column),
     call: (name) => {
       if (!builtInFunctions.has(name)) add(functions, name);
+    },
+    behind: (name, what) => {
+      if (typeof what === "object") add(columnsOf(what.table, "select"), name);
+      if (builtInFunctions.has(name)) return;
+      if (what === "row") add(behind.rows, name);
+      else if (what === "value") add(behind.values, name);
+      // These are counted.
+      else behind.tables.set(what.table, (behind.tables.get(what.table) ?? new Set()).add(name));
     },
     within: (look) => {
       depth += 1;

@@ -89,13 +89,12 @@ export function isNeverAllowed(name: string): boolean {
 const never =
   /^(pg_|lo_|lo(get|put|read|write|import|export|creat|open|close)|dblink|set_config$|setval$|ts_stat$|ts_rewrite$|currtid|(query|cursor|table|schema|database)_to_xml|binary_upgrade_)/;
 
-/**
- * Whether it is one of PostgreSQL's functions beyond those above that takes a row of any kind. Behind the name of a
- * subquery, `x.pg_typeof` is a call of it where the subquery has no such column, and what columns it has is not known.
- */
-export function takesAnyRow(name: string): boolean {
-  return ofAnyRow.test(name);
-}
-
-const ofAnyRow =
-  /^(pg_\w+|any\w*_out|record_(out|send)|hash_record|jsonb?_agg_strict|quote_(literal|nullable))$/;
+/** The columns of those above that name what they give; what others give has the name that the call has in FROM. */
+export const resultColumns: ReadonlyMap<string, readonly string[]> = new Map([
+  ["jsonb_each", ["key", "value"]],
+  ["jsonb_each_text", ["key", "value"]],
+  ["jsonb_array_elements", ["value"]],
+  ["jsonb_array_elements_text", ["value"]],
+  ["json_array_elements", ["value"]],
+  ["json_array_elements_text", ["value"]],
+]);

@@ -1,3 +1,4 @@
+import { builtInFunctions, resultColumns } from "./built-in-functions.ts";
 import { readExpression, readType, assertCollation } from "./expressions.ts";
 import type { Relation } from "./scope.ts";
 import {
@@ -39,7 +40,7 @@ export function toRelation(table: Fields): Relation & { readonly table: string }
     );
   }
   const alias = readAlias(table["alias"]);
-  if (alias?.hasColumns === true) {
+  if (alias !== undefined && alias.columns.length > 0) {
     throw new Refusal("A table's alias may not give its columns other names: leave the list out.");
   }
   return { name: alias?.name ?? name, table: name };
@@ -87,20 +88,38 @@ function readSubselect(fields: Fields, { walk, relations, isLocked }: From): voi
 
 function readFunction(fields: Fields, { walk, relations }: From): void {
   assertOnly("RangeFunction", fields, "lateral ordinality is_rowsfrom functions alias coldeflist");
-  let called: string | undefined;
-  for (const each of listOf(fields["functions"])) {
+  const calls = listOf(fields["functions"]).map((each) => {
     const [call, columns, ...more] = listOf(fieldsOfKind("List", each, "items")["items"]);
     if (more.length > 0) throw notKnown("RangeFunction");
     readExpression(call, walk);
-    const [, { funcname }] = nodeOf(call);
-    called ??= namesOf(funcname).at(-1);
     // A node without a kind stands for no list.
-    if (Object.keys(fieldsOf(columns)).length > 0) {
-      readColumns(fieldsOfKind("List", columns, "items")["items"], walk);
-    }
-  }
+    const hasColumns = Object.keys(fieldsOf(columns)).length > 0;
+    if (hasColumns) readColumns(fieldsOfKind("List", columns, "items")["items"], walk);
+    return { call, hasColumns };
+  });
   readColumns(fields["coldeflist"], walk);
-  relations.push({ name: readAlias(fields["alias"])?.name ?? called, table: undefined });
+  const [first, second] = calls;
+  if (first === undefined) throw notKnown("RangeFunction");
+  const called = namesOf(nodeOf(first.call)[1]["funcname"]).at(-1);
+  const { name = called, columns: given = [] } = readAlias(fields["alias"]) ?? {};
+  // What several functions give together, or with a number, or by a list of columns, is a row.
+  const isRow = second !== undefined || fields["ordinality"] === true || first.hasColumns;
+  if (isRow || fields["coldeflist"] !== undefined) relations.push({ name, table: undefined });
+  else {
+    const columns = given.length > 0 ? given : columnsOf(first.call, name);
+    relations.push({ name, table: undefined, columns: new Set(columns) });
+  }
+}
+
+/** Those that it surely has where the alias doesn't name them, or where it gives a row. */
+function columnsOf(call: unknown, name: string | undefined): readonly string[] {
+  const own = name === undefined ? [] : [name];
+  const [kind, { funcname }] = nodeOf(call);
+  if (kind !== "FuncCall") return own;
+  const [called = "", schema = "pg_catalog"] = namesOf(funcname).toReversed();
+  // One of the database's owner may name its result as it likes.
+  if (schema !== "pg_catalog" || !builtInFunctions.has(called)) return [];
+  return resultColumns.get(called) ?? own;
 }
 
 /** The columns of a function that returns records. */
@@ -136,8 +155,10 @@ function readJoin(fields: Fields, from: From): void {
   readExpression(fields["quals"], walk);
 }
 
-function readAlias(value: unknown): { readonly name: string; readonly hasColumns: boolean } | undefined {
+function readAlias(
+  value: unknown,
+): { readonly name: string; readonly columns: readonly string[] } | undefined {
   if (value === undefined) return undefined;
   const { aliasname, colnames } = fieldsOf(value);
-  return { name: textOf(aliasname), hasColumns: listOf(colnames).length > 0 };
+  return { name: textOf(aliasname), columns: namesOf(colnames) };
 }

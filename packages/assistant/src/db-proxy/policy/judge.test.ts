@@ -1,6 +1,11 @@
 import { loadModule, parseSync } from "libpg-query";
 import { beforeAll, describe, expect, it } from "vitest";
-import { exampleCaller, readAllowedStatements, readHostileStatements } from "../../testing/example-policy.ts";
+import {
+  exampleCaller,
+  exampleCatalogue,
+  readAllowedStatements,
+  readHostileStatements,
+} from "../../testing/example-policy.ts";
 import { judge } from "./judge.ts";
 import { readAccess } from "./read-access.ts";
 
@@ -9,9 +14,9 @@ const policy = exampleCaller();
 beforeAll(loadModule);
 
 /** The sentence that refuses a statement; "" for none. */
-function refusal(sql: string, by = policy): string {
+function refusal(sql: string, by = policy, catalogue = exampleCatalogue): string {
   const { stmts } = parseSync(sql) as { readonly stmts: readonly { readonly stmt: unknown }[] };
-  return judge(readAccess(stmts[0]?.stmt), by)?.message ?? "";
+  return judge(readAccess(stmts[0]?.stmt), { policy: by, catalogue })?.message ?? "";
 }
 
 describe("a caller that may use every table", () => {
@@ -28,6 +33,50 @@ describe("a caller that may use every table", () => {
     ["SELECT set_config('role', 'postgres', false)", "set_config"],
   ])("may not do what no caller may: %s", (sql, sentence) => {
     expect(refusal(sql, all)).toContain(sentence);
+  });
+});
+
+describe("a name behind another one", () => {
+  const all = { ...policy, tables: "all" as const };
+
+  it.each([
+    "SELECT c.address FROM channels c",
+    "SELECT c.made_since FROM channels c",
+    "SELECT c.made_since FROM made_since c",
+    "SELECT address FROM notes",
+  ])("is a column where the table has it, or where it is no function's: %s", (sql) => {
+    expect(refusal(sql, all)).toBe("");
+  });
+
+  it.each([
+    "SELECT n.address FROM notes n",
+    "SELECT m.address FROM made_since m",
+    "SELECT x.address FROM (SELECT 1) x",
+    "SELECT x.anything FROM next_number(1) x",
+  ])("could be a call where it is a function's, or where a value may stand before it: %s", (sql) => {
+    expect(refusal(sql, all)).toMatch(
+      /^"\w+" could be a call there, .*: write the column's name alone, or list/,
+    );
+    const functions = new Set(["next_number", "address", "anything"]);
+    expect(refusal(sql, { ...all, functions })).toBe("");
+  });
+
+  it("is no column that the policy names, where the table hasn't it any more", () => {
+    const tables = new Map([["notes", { select: new Set(["address"]), delete: false }]]);
+    expect(refusal("SELECT n.address FROM notes n", { ...policy, tables })).toContain("could be a call");
+  });
+});
+
+describe("a function that no policy can allow", () => {
+  const careless = { ...policy, functions: new Set(["set_config", "pg_read_file", "next_number"]) };
+
+  it.each([
+    "SELECT set_config('a.b', 'c', false)",
+    "SELECT public.set_config('a.b', 'c', false)",
+    "SELECT x.pg_read_file FROM lower('a') x",
+  ])("is none's to call, also where one names it: %s", (sql) => {
+    expect(refusal(sql, careless)).toMatch(/"(public\.)?(set_config|pg_read_file)"/);
+    expect(refusal("SELECT next_number(1)", careless)).toBe("");
   });
 });
 

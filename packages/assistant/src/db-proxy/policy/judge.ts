@@ -1,20 +1,30 @@
 import { HandlerError } from "@tandem/rpc";
-import { ALL_COLUMNS, type TableAccess, type Verb } from "./access.ts";
-import type { CallerPolicy, TablePolicy } from "./policy.ts";
+import { type Access, ALL_COLUMNS, type TableAccess, type Verb } from "./access.ts";
+import { isNeverAllowed } from "./built-in-functions.ts";
+import type { CallerPolicy, Catalogue, TablePolicy } from "./policy.ts";
 import type { ReadAccess } from "./read-access.ts";
 import { quote } from "./tree.ts";
+
+/** What a statement is held against. */
+export interface Rules {
+  readonly policy: CallerPolicy;
+  /** Of the database that the statement is for. */
+  readonly catalogue: Catalogue;
+}
 
 /**
  * Holds what a statement touches against what its caller may touch. Gives nothing where that is all right, and
  * otherwise the error for the caller, which names what is not allowed and holds no value.
  */
-export function judge(access: ReadAccess, policy: CallerPolicy): HandlerError | undefined {
+export function judge(access: ReadAccess, { policy, catalogue }: Rules): HandlerError | undefined {
   if ("refused" in access) return notAllowed(access.refused);
   for (const name of access.functions) {
-    const own = name.replace(/^public\./, "");
-    if (!policy.functions.has(own)) {
+    if (!mayCall(name.replace(/^public\./, ""), policy)) {
       return notAllowed(`The function ${quote(name)} may not be called by this caller.`);
     }
+  }
+  for (const name of namesOfCalls(access, catalogue)) {
+    if (!mayCall(name, policy)) return notAllowed(couldBeCall(name));
   }
   for (const [table, touched] of access.tables) {
     const rules = { policy: tablePolicy(table, policy), unclear: access.unclear };
@@ -34,6 +44,24 @@ export function judgeName(name: string, policy: CallerPolicy): HandlerError | un
 export function judgeText(policy: CallerPolicy): HandlerError | undefined {
   if (policy.sql) return undefined;
   return notAllowed("This caller may send registered statements by their names, and no SQL of its own.");
+}
+
+function mayCall(name: string, policy: CallerPolicy): boolean {
+  return policy.functions.has(name) && !isNeverAllowed(name);
+}
+
+/** Names behind another name that are calls, or could be: a column that has the name of no function is one. */
+function* namesOfCalls({ behind }: Access, { tables, rowFunctions }: Catalogue): Generator<string> {
+  yield* behind.values;
+  for (const name of behind.rows) if (rowFunctions.has(name)) yield name;
+  for (const [table, names] of behind.tables) {
+    const columns = tables.get(table);
+    for (const name of names) if (rowFunctions.has(name) && columns?.has(name) !== true) yield name;
+  }
+}
+
+function couldBeCall(name: string): string {
+  return `${quote(name)} could be a call there, as x.f can be f(x), which this caller may not make: write the column's name alone, or list the columns in FROM, as in AS x(id, name).`;
 }
 
 export function notAllowed(message: string): HandlerError {

@@ -13,6 +13,7 @@ import {
 import { type LoggingServer, startLoggingServer } from "../../testing/logging-server.ts";
 import { createSqlMutations } from "../../testing/mutate-sql.ts";
 import {
+  catalogueOf,
   failureOf,
   prepareAssistant,
   type Replica,
@@ -51,7 +52,7 @@ beforeAll(async () => {
     urlOf("assistant_owner"),
     `${exampleTables};
      CREATE FUNCTION next_number(int) RETURNS int LANGUAGE sql RETURN $1 + 1;
-     GRANT EXECUTE ON FUNCTION next_number(int) TO ${role};
+     GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO ${role};
      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${role};
      INSERT INTO contacts (id, display_name) VALUES (gen_random_uuid(), 'kept');
      INSERT INTO notes VALUES (1, 'kept'), (2, 'kept')`,
@@ -101,10 +102,14 @@ const ends = new Set(
 
 /** Sends so many mutated texts as steps and queries, several at once. */
 async function send(policy: Policy | undefined, texts: number, from: number) {
-  await using replica = await startReplica(
-    { url: urlOf(""), urlFor: ({ name: user }) => urlOf(user) },
-    { limits, policy, registered: [] },
-  );
+  const database = { url: urlOf(""), urlFor: ({ name: user }: { readonly name: string }) => urlOf(user) };
+  const catalogue = await catalogueOf(database);
+  await using replica = await startReplica(database, {
+    limits,
+    policy,
+    catalogue: () => catalogue,
+    registered: [],
+  });
   const allowed = readAllowedStatements();
   const hostile = readHostileStatements().map(({ sql }) => sql);
   // As many of the one kind as of the other, or next to nothing would come through.

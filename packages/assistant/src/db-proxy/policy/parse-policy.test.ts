@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { parsePolicy, PolicyError } from "./parse-policy.ts";
 
-const catalogue = new Map([["contacts", new Set(["id", "name"])]]);
+const catalogue = {
+  tables: new Map([["contacts", new Set(["id", "name"])]]),
+  functions: new Set(["next_number", "lower"]),
+  rowFunctions: new Set<string>(),
+};
 
 /** The problems of a policy file; none where it can be used. */
 function problemsOf(text: string): readonly string[] {

@@ -110,11 +110,11 @@ function parseTables(
 ): CallerPolicy["tables"] {
   if (isScalar(place?.value) && place.value.value === "all") return "all";
   return parseEntries(place, file, (table, name) => {
-    const columns = catalogue?.get(name);
+    const columns = catalogue?.tables.get(name);
     if (isCatalogName(name)) {
       file.problem(table, "is a name of PostgreSQL's own tables: leave it out");
     } else if (catalogue !== undefined && columns === undefined) {
-      file.problem(table, `is no table of the database: it has ${list(catalogue.keys())}`);
+      file.problem(table, `is no table of the database: it has ${list(catalogue.tables.keys())}`);
     }
     return parseTable(table, file, columns);
   });

@@ -13,7 +13,13 @@ import { createSqlMutations } from "../../testing/mutate-sql.ts";
 import { judge } from "./judge.ts";
 import { parsePolicy } from "./parse-policy.ts";
 import { readAccess } from "./read-access.ts";
-import { createProxyFixture, failureOf, type ProxyFixture, step } from "../../testing/proxy-fixture.ts";
+import {
+  catalogueOf,
+  createProxyFixture,
+  failureOf,
+  type ProxyFixture,
+  step,
+} from "../../testing/proxy-fixture.ts";
 
 const hostile = readHostileStatements();
 
@@ -128,7 +134,7 @@ describe("what a policy lets through", () => {
   };
 
   it("is let through by PostgreSQL, too, where a role has the rights that the policy gives", async () => {
-    const policy = exampleCaller();
+    const rules = { policy: exampleCaller(), catalogue: await catalogueOf(proxy) };
     await loadModule();
     const next = createSqlMutations([...readAllowedStatements(), ...hostile.map(({ sql }) => sql)], 7);
     const ends = new Map<string, number>();
@@ -136,7 +142,7 @@ describe("what a policy lets through", () => {
     for (let count = 0; count < MUTATIONS; count += 1) {
       const sql = next();
       const tree = parse(sql);
-      if (tree === undefined || judge(readAccess(tree), policy) !== undefined) continue;
+      if (tree === undefined || judge(readAccess(tree), rules) !== undefined) continue;
       const code = await planned(sql);
       ends.set(code, (ends.get(code) ?? 0) + 1);
       if (code === INSUFFICIENT_PRIVILEGE) found.push(sql);

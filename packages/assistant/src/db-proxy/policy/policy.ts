@@ -26,5 +26,14 @@ export interface TablePolicy {
 /** "all" includes columns that the table doesn't have yet. */
 export type Columns = "all" | ReadonlySet<string>;
 
-/** Tables of the schema public, with their columns. */
-export type Catalogue = ReadonlyMap<string, ReadonlySet<string>>;
+/** What the database has, in pg_catalog and public, since it was last migrated. */
+export interface Catalogue {
+  /** Tables of the schema public, with their columns. */
+  readonly tables: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly functions: ReadonlySet<string>;
+  /**
+   * Functions that can be called with a row and nothing else, and types that one can be cast to: behind the name of
+   * what has no such column, these names are calls.
+   */
+  readonly rowFunctions: ReadonlySet<string>;
+}

@@ -37,7 +37,7 @@ function missed(tree: unknown, access: Access): readonly string[] {
     objects.flatMap(({ lockedRels }) => [...objectsIn(lockedRels)].map((each) => each["relname"])),
   );
   for (const each of objects) {
-    const { relname, schemaname, funcname, names } = each;
+    const { relname, schemaname, funcname, names, fields } = each;
     if (typeof relname === "string" && !ctes.has(relname) && !locked.has(relname)) {
       if (!access.tables.has(relname)) found.push(`table ${relname}`);
       if (schemaname !== undefined && schemaname !== "public") found.push(`schema of ${relname}`);
@@ -47,6 +47,13 @@ function missed(tree: unknown, access: Access): readonly string[] {
       const name = parts.at(-1) ?? "";
       const known = builtInFunctions.has(name) || access.functions.has(name);
       if (!known && !access.functions.has(`public.${name}`)) found.push(`function ${name}`);
+    }
+    const parts = Array.isArray(fields) ? fields.map((part) => [...objectsIn(part)][1]?.["sval"]) : [];
+    const [last] = parts.slice(-1);
+    if (parts.length > 1 && typeof last === "string" && !builtInFunctions.has(last)) {
+      const { tables, rows, values } = access.behind;
+      const behind = [rows, values, ...tables.values()];
+      if (!behind.some((known) => known.has(last))) found.push(`name ${last}`);
     }
     if (Array.isArray(names) && JSON.stringify(names).includes('"reg'))
       found.push(`type ${JSON.stringify(names)}`);

@@ -1,5 +1,4 @@
 import { ALL_COLUMNS, type AccessCollector, assertNoSystemColumn } from "./access.ts";
-import { takesAnyRow } from "./built-in-functions.ts";
 import { quote, Refusal } from "./tree.ts";
 
 /** What the names of a statement, or of a query within it, can mean. */
@@ -20,6 +19,11 @@ export interface Relation {
   readonly table: string | undefined;
   /** Only reached by its name, as `excluded` is: its columns are neither seen alone nor meant by `*`. */
   readonly byNameOnly?: true;
+  /**
+   * Of a function that may give one value, for which the function's name here then stands: what is surely a column.
+   * Every other name behind it would be a call, of a function or a cast, with that value.
+   */
+  readonly columns?: ReadonlySet<string>;
 }
 
 /**
@@ -28,27 +32,30 @@ export interface Relation {
  * meaning that PostgreSQL finds is always among those that are counted.
  */
 export function readColumn(parts: readonly string[], scope: Scope, access: AccessCollector): void {
-  const [first = "", second, third, ...more] = parts;
-  if (second === undefined) return readAlone(first, scope, access);
-  if (third === undefined) return readOf(first, second, scope, access);
-  if (first !== "public" || more.length > 0) {
-    throw new Refusal(
-      "A column is written as table.column: only tables of the schema public are known here.",
-    );
+  const [before, column = ""] = [parts.slice(0, -1), parts.at(-1)];
+  assertNoSystemColumn(column);
+  if (before.length === 0) return readAlone(column, scope, access);
+  // Where what stands before it has no such column, PostgreSQL calls a function of that name with the row.
+  for (const { table, columns } of named(before, scope)) {
+    if (table !== undefined) access.behind(column, { table });
+    else access.behind(column, columns === undefined || columns.has(column) ? "row" : "value");
   }
-  readOf(second, third, scope, access);
 }
 
 /** Counts `*`, or `table.*`. */
 export function readStar(parts: readonly string[], scope: Scope, access: AccessCollector): void {
-  if (parts.length > 0) return readColumn([...parts, ALL_COLUMNS], scope, access);
+  if (parts.length > 0) {
+    for (const { table } of named(parts, scope)) {
+      if (table !== undefined) access.column(table, "select", ALL_COLUMNS);
+    }
+    return;
+  }
   for (const { table, byNameOnly } of scope.relations) {
     if (table !== undefined && !byNameOnly) access.column(table, "select", ALL_COLUMNS);
   }
 }
 
 function readAlone(name: string, scope: Scope, access: AccessCollector): void {
-  assertNoSystemColumn(name);
   const tables = new Set<string>();
   for (const relation of visible(scope)) {
     if (relation.table === undefined) continue;
@@ -60,16 +67,17 @@ function readAlone(name: string, scope: Scope, access: AccessCollector): void {
   if (tables.size > 1) access.unclear(name);
 }
 
-function readOf(name: string, column: string, scope: Scope, access: AccessCollector): void {
-  assertNoSystemColumn(column);
-  let found = false;
-  for (const relation of visible(scope)) {
-    if (relation.name !== name) continue;
-    found = true;
-    if (relation.table !== undefined) access.column(relation.table, "select", column);
-    else if (takesAnyRow(column)) access.call(column);
+/** Everything that a name, or one with a schema, can stand for. */
+function named(parts: readonly string[], scope: Scope): readonly Relation[] {
+  const [name = "", schema, ...more] = parts.toReversed();
+  if (more.length > 0 || (schema !== undefined && schema !== "public")) {
+    throw new Refusal(
+      "A column is written as table.column: only tables of the schema public are known here.",
+    );
   }
-  if (!found) throw new Refusal(`There is no table or alias ${quote(name)} where the statement uses it.`);
+  const found = [...visible(scope)].filter((relation) => relation.name === name);
+  if (found.length > 0) return found;
+  throw new Refusal(`There is no table or alias ${quote(name)} where the statement uses it.`);
 }
 
 function* visible(scope: Scope): Generator<Relation> {
