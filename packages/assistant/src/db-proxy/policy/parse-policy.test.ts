@@ -121,6 +121,17 @@ callers:
       "line 4: callers.a.functions[0] (a.b) can't be allowed by a policy: leave it out.",
     ],
     [
+      inCaller("functions: [next_number, current_role, no_such_function]"),
+      "line 4: callers.a.functions[2] (no_such_function) is no function of the database: write one of pg_catalog or public, without its schema.",
+    ],
+    ...["tandem://gateway", "Gate Way"].map(
+      (name) =>
+        [
+          `version: 1\ncallers:\n  ${name}: { sql: true }`,
+          `line 3: callers.${name} can't be a caller's name: a caller's name has lower-case letters, digits, dots, hyphens and underscores, or is a URI of another scheme than tandem.`,
+        ] as const,
+    ),
+    [
       inCaller("tables: { other: { delete: true } }"),
       "line 4: callers.a.tables.other is no table of the database: it has contacts.",
     ],

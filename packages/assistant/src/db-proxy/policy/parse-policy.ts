@@ -1,3 +1,4 @@
+import { CallerNameError, checkCallerName } from "@tandem/rpc";
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { isNeverAllowed } from "./built-in-functions.ts";
 import { isCatalogName } from "./judge.ts";
@@ -18,7 +19,7 @@ export class PolicyError extends Error {
 export interface PolicyOptions {
   /** The name of the file. */
   readonly file?: string;
-  /** The database's own: tables and columns that it doesn't have are problems. */
+  /** The database's own: tables, columns and functions that it doesn't have are problems. */
   readonly catalogue?: Catalogue;
   /** The names of the registered statements: others are problems. */
   readonly statements?: ReadonlySet<string>;
@@ -84,16 +85,37 @@ function parseFile(place: Place, file: File, options: PolicyOptions): Policy {
     file.problem(place, "has no callers: write `callers:` and each caller's name below");
   return {
     version: 1,
-    callers: parseEntries(callers, file, (caller) => parseCaller(caller, file, options)),
+    callers: parseEntries(callers, file, (caller, name) => {
+      const why = whyNoCaller(name);
+      if (why !== undefined) file.problem(caller, `can't be a caller's name: ${why}`);
+      return parseCaller(caller, file, options);
+    }),
   };
+}
+
+/** Nobody would ever be called so. */
+function whyNoCaller(name: string): string | undefined {
+  try {
+    checkCallerName(name);
+    return undefined;
+  } catch (error) {
+    if (error instanceof CallerNameError) return error.message;
+    throw error;
+  }
 }
 
 function parseCaller(place: Place, file: File, { catalogue, statements }: PolicyOptions): CallerPolicy {
   const fields = parseFields(place, file, ["sql", "statements", "tables", "functions"]);
   const functions = parseNames(fields.get("functions"), file);
   for (const name of functions.values()) {
-    if (/^[a-z_][a-z0-9_]*$/.test(name.text) && !isNeverAllowed(name.text)) continue;
-    file.problem(name, "can't be allowed by a policy: leave it out");
+    if (!/^[a-z_][a-z0-9_]*$/.test(name.text) || isNeverAllowed(name.text)) {
+      file.problem(name, "can't be allowed by a policy: leave it out");
+    } else if (catalogue?.functions.has(name.text) === false && !ofTheGrammar.has(name.text)) {
+      file.problem(
+        name,
+        "is no function of the database: write one of pg_catalog or public, without its schema",
+      );
+    }
   }
   return {
     sql: parseFlag(fields.get("sql"), file),
@@ -102,6 +124,9 @@ function parseCaller(place: Place, file: File, { catalogue, statements }: Policy
     functions: new Set(functions.keys()),
   };
 }
+
+// Calls without brackets that are no functions of the catalog's.
+const ofTheGrammar: ReadonlySet<string> = new Set(["current_role", "user", "current_catalog"]);
 
 function parseTables(
   place: Place | undefined,
