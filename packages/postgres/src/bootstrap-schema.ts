@@ -12,6 +12,8 @@ export function schemaStatements(roles: DatabaseRoles): readonly string[] {
   const app = quoteIdentifier(roles.app);
   const defaults = `ALTER DEFAULT PRIVILEGES FOR ROLE ${owner}`;
   return [
+    // First: it sees by the rights on the schema `tandem` which roles are new to the database.
+    confineFunctions(roles),
     `ALTER SCHEMA public OWNER TO ${owner}`,
     "REVOKE ALL ON SCHEMA public FROM PUBLIC",
     `GRANT USAGE ON SCHEMA public TO ${app}`,
@@ -30,6 +32,5 @@ export function schemaStatements(roles: DatabaseRoles): readonly string[] {
      )`,
     `ALTER TABLE tandem.migrations OWNER TO ${owner}`,
     `GRANT SELECT ON TABLE tandem.migrations TO ${app}`,
-    confineFunctions(roles),
   ];
 }
