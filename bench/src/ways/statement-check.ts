@@ -10,6 +10,7 @@ export function withStatementCheck(workload: Workload, { policy }: { readonly po
     const check = await createStatementCheck();
     const rules = {
       use: "step" as const,
+      caller: "bench",
       policy: policy ? benchPolicy.callers.get("gateway") : undefined,
     };
     const tag = createTextTag();

@@ -36,7 +36,12 @@ import { type Caller, type Executor, runTransaction } from "./run-transaction.ts
 import { createSettling } from "./settling.ts";
 import { createStatementCheck, type StatementCheck } from "./statement-check.ts";
 import { fromStoredResponse } from "./stored-response.ts";
-import { parseTransaction, type RequestRules, type TransactionPlan } from "./transaction-request.ts";
+import {
+  parseStatement,
+  parseTransaction,
+  type RequestRules,
+  type TransactionPlan,
+} from "./transaction-request.ts";
 
 /** The way into this service's database for a peer: whole transactions, what became of them, and reads. */
 export interface DbProxy extends AsyncDisposable {
@@ -73,7 +78,7 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const limits = { ...defaultDbProxyLimits, ...options.limits };
   const { statements, registry } = await openStatements(options);
   const rulesOf = ({ name }: Caller): RequestRules => {
-    return { limits, statements, registry, policy: policyOf(name, options.policy) };
+    return { limits, statements, registry, caller: name, policy: policyOf(name, options.policy) };
   };
   const connections = createConnections({ url: options.url, limits, logger: options.logger });
   const settling = createSettling({ ...options, limits });
@@ -122,8 +127,12 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
       if (receipt.state === "refused") return receiptResponse(ReceiptState.REFUSED);
       return receiptResponse(ReceiptState.COMMITTED, await replay(receipt.response, caller));
     },
-    query: (request, caller) =>
-      admission.run(caller, () => runQuery(request, executor, { caller, rules: rulesOf(caller) })),
+    query: async (request, caller) => {
+      const rules = rulesOf(caller);
+      // What waits for the parser holds no place of those that run; there its text is known then.
+      await parseStatement(request.statement, { field: "", use: "query", signal: caller.signal }, rules);
+      return admission.run(caller, () => runQuery(request, executor, { caller, rules }));
+    },
     statementsOf: (caller) => namesOf(registry, options.policy, caller),
     checkRegistered: (signal) => checkRegistered(registry, { ...executor, logger: options.logger, signal }),
     [Symbol.asyncDispose]: async () => {

@@ -2,7 +2,7 @@ import { HandlerError } from "@tandem/rpc";
 import { judge, judgeText, notAllowed } from "./policy/judge.ts";
 import type { CallerPolicy, Catalogue } from "./policy/policy.ts";
 import type { ReadAccess } from "./policy/read-access.ts";
-import { createStatementParser } from "./statement-parser.ts";
+import { createStatementParser, type Sender } from "./statement-parser.ts";
 import type { Parsed } from "./statement-parser-thread.ts";
 
 /** Judges statements' texts, each distinct one once. */
@@ -15,6 +15,8 @@ export interface StatementCheck extends AsyncDisposable {
 
 export interface StatementRules {
   readonly use: StatementUse;
+  /** Who sent it: callers take turns at the parser. */
+  readonly caller: string;
   /** The caller's; where there is none, the database role is the limit. */
   readonly policy: CallerPolicy | undefined;
 }
@@ -45,21 +47,22 @@ const queryStatements: ReadonlySet<string> = new Set(["SelectStmt"]);
 export async function createStatementCheck(catalogue?: () => Catalogue | undefined): Promise<StatementCheck> {
   const parser = await createStatementParser();
   const cache = createCache();
-  const parse = async (sql: string, signal: AbortSignal): Promise<Parsed> => {
+  const parse = async (sql: string, sender: Sender): Promise<Parsed> => {
     const known = cache.get(sql);
     if (known !== undefined) return known;
-    const parsed = await parser.parse(sql, signal);
+    const parsed = await parser.parse(sql, sender);
     cache.add(sql, parsed);
     return parsed;
   };
   return {
-    check: async (sql, { use, policy }, signal) => {
+    check: async (sql, { use, caller, policy }, signal) => {
       const refusal = policy && judgeText(policy);
       if (refusal !== undefined) throw refusal;
-      assertAllowed(await parse(sql, signal), { use, policy, catalogue: policy && catalogue?.() });
+      const parsed = await parse(sql, { caller, signal });
+      assertAllowed(parsed, { use, policy, catalogue: policy && catalogue?.() });
     },
     readOwn: async (sql) => {
-      const parsed = await parser.parse(sql, new AbortController().signal);
+      const parsed = await parser.parse(sql, { caller: "", signal: new AbortController().signal });
       assertAllowed(parsed, { use: "step", policy: undefined, catalogue: undefined });
       return { reads: "kind" in parsed && queryStatements.has(parsed.kind) && !writes(parsed.access) };
     },
@@ -69,7 +72,13 @@ export async function createStatementCheck(catalogue?: () => Catalogue | undefin
 
 function assertAllowed(
   parsed: Parsed,
-  { use, policy, catalogue }: StatementRules & { readonly catalogue: Catalogue | undefined },
+  {
+    use,
+    policy,
+    catalogue,
+  }: Pick<StatementRules, "use" | "policy"> & {
+    readonly catalogue: Catalogue | undefined;
+  },
 ): void {
   if ("refused" in parsed) throw invalid(parsed.refused);
   if (parsed.statements !== 1) {

@@ -38,29 +38,43 @@ export interface ParserAnswer {
   readonly parsed: Parsed;
   /** The parser stopped in the middle of its work: nothing more may be given to it. */
   readonly spent: boolean;
+  /** How many characters its tree has, written down: memory goes with them. */
+  readonly treeLength: number;
+  /** What this thread has had of the processor since it began. */
+  readonly cpuMs: number;
 }
 
-const NOT_PARSED: Parsed = { refused: "The statement is not one that PostgreSQL can parse." };
+// It was its stack or its memory that was full: for a mistake in the text it has words of its own.
+const TOO_LARGE: Parsed = {
+  refused: "The statement is too large or too deeply nested to be judged: send it in parts.",
+};
 
 if (parentPort !== null) {
   const port = parentPort;
   await loadModule();
-  port.on("message", (sql: string) => port.postMessage(answer(sql)));
+  port.on("message", (sql: string) => port.postMessage({ ...answer(sql), cpuMs: cpuMs() }));
   port.postMessage("ready");
 }
 
-function answer(sql: string): ParserAnswer {
+function answer(sql: string): Omit<ParserAnswer, "cpuMs"> {
   try {
     const { stmts = [] } = parseSync(sql) as { readonly stmts?: readonly { readonly stmt?: object }[] };
     const kind = Object.keys(stmts[0]?.stmt ?? {})[0] ?? "";
     // Within a literal of the caller's the quotes would stand behind backslashes.
-    const usesOwnTables = JSON.stringify(stmts).includes('"schemaname":"tandem"');
+    const tree = JSON.stringify(stmts);
+    const usesOwnTables = tree.includes('"schemaname":"tandem"');
     const access = readAccess(stmts[0]?.stmt);
-    return { parsed: { statements: stmts.length, kind, usesOwnTables, access }, spent: false };
+    const parsed = { statements: stmts.length, kind, usesOwnTables, access };
+    return { parsed, spent: false, treeLength: tree.length };
   } catch (error) {
     // Anything but its own verdict, a stack or a memory that is full, has left it in the middle of its work.
-    if (!hasSqlDetails(error)) return { parsed: NOT_PARSED, spent: true };
+    if (!hasSqlDetails(error)) return { parsed: TOO_LARGE, spent: true, treeLength: 0 };
     // The parser quotes the text, which is the caller's own; there are no values in it but literals.
-    return { parsed: { refused: error.sqlDetails?.message ?? error.message }, spent: false };
+    return { parsed: { refused: error.sqlDetails?.message ?? error.message }, spent: false, treeLength: 0 };
   }
+}
+
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
 }

@@ -53,6 +53,7 @@ export interface RequestRules {
   readonly limits: DbProxyLimits;
   readonly statements: StatementCheck;
   readonly registry: Registry;
+  readonly caller: string;
   /** The caller's; where there is none, the database role is the limit. */
   readonly policy: CallerPolicy | undefined;
 }
@@ -156,7 +157,7 @@ export async function parseStatement(
 async function parseSql(
   statement: Exclude<StepMessage["statement"], { case: "name" }>,
   { field, step, use, signal }: StatementPlace,
-  { limits, statements, policy }: RequestRules,
+  { limits, statements, caller, policy }: RequestRules,
 ): Promise<string> {
   if (statement.case === undefined || statement.value.trim() === "") {
     throw invalid({ field: `${field}sql`, step, why: "is missing: a step is one statement" });
@@ -167,7 +168,7 @@ async function parseSql(
     throw invalid({ reason: "REQUEST_TOO_LARGE", field: `${field}sql`, step, why });
   }
   if (sql.includes("\0")) throw invalid({ field: `${field}sql`, step, why: "holds a NUL" });
-  await statements.check(sql, { use, policy }, signal);
+  await statements.check(sql, { use, caller, policy }, signal);
   return sql;
 }
 

@@ -7,10 +7,15 @@ import { parentPort, workerData } from "node:worker_threads";
 
 /** A call of the bystander's. */
 export interface BystanderCall {
+  /** A call that asks for nothing; a query that the assistant knows; one whose text it sees for the first time. */
+  readonly kind: "probe" | "known" | "new";
   readonly ms: number;
   readonly failure?: string;
 }
 
+const KINDS = ["probe", "known", "probe", "new"] as const;
+// Longer than what keeps the parser busy: it isn't let in between for being short.
+const FILLER = `/*${"x".repeat(16 * 1024)}*/`;
 const INTERVAL_MS = 10;
 // Who is answered late doesn't ask for more and more meanwhile.
 const MAX_OPEN = 20;
@@ -25,13 +30,17 @@ if (parentPort !== null) {
   let open = 0;
   const call = async (number: number): Promise<void> => {
     const began = performance.now();
+    const kind = KINDS[number % KINDS.length] ?? "probe";
     open += 1;
     try {
-      if (number % 2 === 0) await client.probe({});
-      else await client.query({ statement: { case: "sql", value: "SELECT 1" } });
-      calls.push({ ms: performance.now() - began });
+      if (kind === "probe") await client.probe({});
+      else {
+        const value = kind === "known" ? "SELECT 1" : `SELECT ${number} ${FILLER}`;
+        await client.query({ statement: { case: "sql", value } });
+      }
+      calls.push({ kind, ms: performance.now() - began });
     } catch (error) {
-      calls.push({ ms: performance.now() - began, failure: String(error) });
+      calls.push({ kind, ms: performance.now() - began, failure: String(error) });
     } finally {
       open -= 1;
     }

@@ -11,7 +11,7 @@ import { dbProxyHandlers } from "../services/db-proxy-service.ts";
 const [, , url = "", tokensFile = ""] = process.argv;
 const logger = createLogger({ service: "assistant", level: "warn" });
 const dbProxy = await createDbProxy({ url, logger });
-const gateway = ["gateway"];
+const callers = ["gateway", "bystander"];
 const server = new RpcServer({
   logger,
   limits: { maxArrivalMs: 2_000 },
@@ -20,11 +20,11 @@ const server = new RpcServer({
     tokensFile,
     rules: {
       ...allow(DbProxy, {
-        transaction: gateway,
-        transactionStream: gateway,
-        query: gateway,
-        getReceipt: gateway,
-        probe: gateway,
+        transaction: callers,
+        transactionStream: callers,
+        query: callers,
+        getReceipt: callers,
+        probe: callers,
       }),
       ...allow(Health, { check: "anyone" }),
     },

@@ -10,12 +10,12 @@ import { Worker } from "node:worker_threads";
 import type { BystanderCall } from "./bystander-thread.ts";
 import { createProxyFixture } from "./proxy-fixture.ts";
 
-const TOKEN = "the-token-of-the-gateway";
+const TOKENS = { gateway: "the-token-of-the-gateway", bystander: "the-token-of-a-bystander" };
 
 /** DbProxy in a process of its own, and a bystander who calls it all the time. */
 export interface GuardedProxy extends AsyncDisposable {
   readonly address: string;
-  /** What the one caller who is let in shows. */
+  /** What a caller shows who is let in, and who isn't the bystander. */
   readonly authorization: string;
   /**
    * What happens while the work is done: how much memory the process took beside what it held before, where the
@@ -39,7 +39,10 @@ export async function startGuardedProxy(): Promise<GuardedProxy> {
   const folder = await mkdtemp(join(tmpdir(), "tandem-hostile-"));
   parts.defer(() => rm(folder, { recursive: true }));
   const tokensFile = join(folder, "tokens.jsonl");
-  await replaceFile(tokensFile, `${JSON.stringify({ name: "gateway", sha256: hashToken(TOKEN) })}\n`);
+  const lines = Object.entries(TOKENS).map(([name, token]) =>
+    JSON.stringify({ name, sha256: hashToken(token) }),
+  );
+  await replaceFile(tokensFile, `${lines.join("\n")}\n`);
   const processes = createProcesses();
   parts.defer(() => processes.end());
   const file = fileURLToPath(new URL("guarded-proxy-process.ts", import.meta.url));
@@ -47,7 +50,7 @@ export async function startGuardedProxy(): Promise<GuardedProxy> {
   const address = (await proxy.waitForLine("listening")).split(" ")[1] ?? "";
   const memory = await watchPeakMemory(proxy.pid);
   const bystander = new Worker(new URL("bystander-thread.ts", import.meta.url), {
-    workerData: { address, token: TOKEN },
+    workerData: { address, token: TOKENS.bystander },
   });
   parts.defer(async () => {
     bystander.postMessage("end", []);
@@ -68,7 +71,7 @@ export async function startGuardedProxy(): Promise<GuardedProxy> {
   const running = parts.move();
   return {
     address,
-    authorization: `Bearer ${TOKEN}`,
+    authorization: `Bearer ${TOKENS.gateway}`,
     watch: async (work) => {
       await collect();
       // The bystander has noticed the collection.

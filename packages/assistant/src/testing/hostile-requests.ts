@@ -53,6 +53,13 @@ export function fullRequest(): Pick<HostileRequest, "path" | "body"> {
   return { path: TRANSACTION, body: toGrpcFrame(padded(maxRequestBytes)) };
 }
 
+/** A request whose text nobody has sent yet, which is short and has a tree of a gigabyte. */
+export function unparsableRequest(number: number): Pick<HostileRequest, "path" | "body"> {
+  const columns = 3_000;
+  const text = `UPDATE t SET (a${",a".repeat(columns)})=(${number}${",1".repeat(columns)})`;
+  return { path: TRANSACTION, body: toGrpcFrame(request({ steps: [sql(text)] })) };
+}
+
 /** One request over each limit, and some that are costly in other ways. */
 export async function hostileRequests(): Promise<readonly HostileRequest[]> {
   return [...requestsOverLimits(), ...nestedRequests(), ...nestedStatements(), ...(await bombs())];
