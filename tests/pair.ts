@@ -87,8 +87,8 @@ export const plaintextEnvironment: Environment = {
   TANDEM_POLICY_FILE: fileURLToPath(new URL("policy.yaml", import.meta.url)),
 };
 
-// pg_sleep is nobody's; the policy of these tests allows this one.
-const NAP = `
+/** Makes `nap(seconds)`, run by a superuser: pg_sleep is nobody's, and the policy of these tests names this one. */
+export const NAP = `
   CREATE FUNCTION nap(seconds float8) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
     AS 'BEGIN PERFORM pg_catalog.pg_sleep(seconds); END';
   GRANT EXECUTE ON FUNCTION nap(float8) TO ${assistantDatabase.roles.dbproxy}`;

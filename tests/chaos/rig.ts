@@ -10,7 +10,7 @@ import {
   startCrashableServer,
   type TcpRelay,
 } from "@tandem/testkit";
-import { plaintextEnvironment, type Service, toService } from "../pair.ts";
+import { NAP, plaintextEnvironment, type Service, toService } from "../pair.ts";
 
 /** An assistant and its PostgreSQL as processes that can be killed, and the links to either, which can break. */
 export interface Rig extends AsyncDisposable {
@@ -45,6 +45,9 @@ export async function createRig(): Promise<Rig> {
   const roles = rolesOf(assistantDatabase);
   const passwords = Object.fromEntries(roles.map((role) => [role, `${role}-test`]));
   await bootstrapCluster({ adminUrl: server.adminUrl, databases: [assistantDatabase], passwords });
+  const superuserUrl = new URL(server.adminUrl);
+  superuserUrl.pathname = `/${assistantDatabase.name}`;
+  await runSql(superuserUrl.href, NAP);
   const link = async (port: number): Promise<TcpRelay> => {
     const relay = await createTcpRelay({ target: { host: "127.0.0.1", port } });
     parts.defer(() => relay.close());
@@ -57,8 +60,6 @@ export async function createRig(): Promise<Rig> {
   parts.defer(() => processes.end());
   const assistant = createAssistant({ processes, port, databasePort: databaseLink.port });
   await assistant.start();
-  const superuserUrl = new URL(server.adminUrl);
-  superuserUrl.pathname = `/${assistantDatabase.name}`;
   const running = parts.move();
   return {
     address: clientLink.address,

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { assistantStatements } from "@tandem/assistant-statements";
 import { Health } from "@tandem/contract/health/v1/health";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { keepReceipts } from "@tandem/postgres";
+import { keepReceipts, whilePassing } from "@tandem/postgres";
 import { allow, openRules, type Rules, RpcServer, type ServiceStart } from "@tandem/rpc";
 import type { AssistantConfig } from "./config.ts";
 import { createDbProxy } from "./db-proxy/db-proxy.ts";
@@ -53,8 +53,10 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
 
   await using below = new AsyncDisposableStack();
   const store = below.use(await openStore(start));
-  await assertLimitedRole(store.database, "TANDEM_DBPROXY_URL", config.dbProxyUrl);
-  catalogue = await readCatalogue(store.database);
+  catalogue = await whilePassing(async () => {
+    await assertLimitedRole(store.database, "TANDEM_DBPROXY_URL", config.dbProxyUrl);
+    return readCatalogue(store.database);
+  }, start.signal);
   check(catalogue);
   await dbProxy.checkRegistered(start.signal);
   // A standby takes no writes, and so has no receipts to keep.

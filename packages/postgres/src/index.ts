@@ -50,3 +50,4 @@ export {
 export type { Transaction, TransactionOptions } from "./transaction.ts";
 export { timeoutSettings, type Timeouts } from "./timeout-settings.ts";
 export { translateDatabaseError, type TranslateOptions } from "./translate-database-error.ts";
+export { whilePassing } from "./while-passing.ts";

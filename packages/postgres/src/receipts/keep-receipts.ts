@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Database } from "../create-database.ts";
 import { postgresLimits } from "../limits.ts";
 import { translateDatabaseError } from "../translate-database-error.ts";
+import { whilePassing } from "../while-passing.ts";
 
 /**
  * Keeps room for new receipts, and drops those that are older than the retention, until it is disposed of. The
@@ -54,17 +55,4 @@ export async function keepReceipts(options: {
       await settlesWithin(keeping, postgresLimits.stopTimeoutMs);
     },
   };
-}
-
-async function whilePassing(work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-  const until = Date.now() + postgresLimits.startTimeoutMs;
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!translateDatabaseError(error).retryable || Date.now() >= until) throw error;
-    }
-    await delay(postgresLimits.startIntervalMs, undefined, { signal });
-  }
 }
