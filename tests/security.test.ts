@@ -79,6 +79,13 @@ describe("the pair with certificates", () => {
     const assistant = await pair.startAssistant({ ...environment, TANDEM_TLS_KEY_FILE: "/nowhere/key" });
     expect(await lastWords(assistant)).toContain("/nowhere/key");
   });
+
+  it("says that a key isn't the certificate's", async () => {
+    const environment = await identities.environment("assistant");
+    const { keyFile } = await identities.issue("gateway");
+    const assistant = await pair.startAssistant({ ...environment, TANDEM_TLS_KEY_FILE: keyFile });
+    expect(await lastWords(assistant)).toContain("the certificate and the key don't belong together");
+  });
 });
 
 describe("plaintext", () => {

@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { parseAuthorities } from "./vouched.ts";
 import { type CredentialsFileError, type WatchedFiles, watchFiles } from "./watched-files.ts";
@@ -42,6 +43,13 @@ function toMaterial([ca, cert, key]: readonly Buffer[]): TlsMaterial {
   if (ca === undefined) throw new TypeError("There is no authority.");
   // A file without any would pass, and then nobody be trusted.
   parseAuthorities(ca);
+  if (
+    cert !== undefined &&
+    key !== undefined &&
+    !new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))
+  ) {
+    throw new TypeError("the certificate and the key don't belong together");
+  }
   const material = { ca, ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
   createSecureContext(material);
   return material;
