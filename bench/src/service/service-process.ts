@@ -1,8 +1,10 @@
 // DbProxy as a process of its own, put together as the assistant does it, with what a row asks for: it is told
 // what over its channel to the process that started it, and ends with that.
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { readCatalogue } from "@tandem/assistant/catalogue";
 import { createDbProxy } from "@tandem/assistant/db-proxy";
 import { dbProxyHandlers } from "@tandem/assistant/db-proxy-service";
+import { createDatabase } from "@tandem/postgres";
 import { allow, createLogger, type IdentityOptions, RpcServer } from "@tandem/rpc";
 import { answerParent } from "../child-process.ts";
 import { benchPolicy } from "./policy.ts";
@@ -20,10 +22,14 @@ answerParent(async (given): Promise<string | ServiceUsage> => {
 
 async function start({ spec, dbProxyUrl, connections, tls }: StartService): Promise<string> {
   const logger = createLogger({ service: "bench", level: "warn" });
+  const database = createDatabase({ url: dbProxyUrl, applicationName: "bench" });
+  const catalogue = await readCatalogue(database);
+  await database.close();
   const dbProxy = await createDbProxy({
     url: dbProxyUrl,
     limits: { poolSize: connections, maxWaiting: MAX_WAITING },
     policy: spec.policy === true ? benchPolicy : undefined,
+    catalogue: () => catalogue,
     logger,
   });
   const anyMethod = allow(DbProxy, { transaction: ["gateway"], query: ["gateway"], probe: ["gateway"] });
