@@ -9,10 +9,12 @@ export interface Beliefs {
   of(text: string): Description | undefined;
   /** Whether PostgreSQL said it within this transaction, whose locks keep it true. */
   isFresh(text: string): boolean;
-  /** PostgreSQL has said it. */
-  hear(text: string, description: Description): void;
+  /** PostgreSQL has said it; `alone`: to this transaction, and others are not to go by it. */
+  hear(text: string, description: Description, alone?: boolean): void;
   /** From now on it is only believed when it has been heard. */
   doubt(text: string): void;
+  /** It isn't so any more: nobody is to believe it. */
+  drop(text: string): void;
 }
 
 /** `careful`: nothing is believed that has not been heard. */
@@ -22,11 +24,12 @@ export function createBeliefs(descriptions: Descriptions, careful: boolean): Bel
   return {
     of: (text) => heard.get(text) ?? (careful || doubted.has(text) ? undefined : descriptions.get(text)),
     isFresh: (text) => heard.has(text),
-    hear: (text, description) => {
+    hear: (text, description, alone) => {
       heard.set(text, description);
-      descriptions.set(text, description);
+      if (alone !== true) descriptions.set(text, description);
     },
     doubt: (text) => void doubted.add(text),
+    drop: (text) => descriptions.delete(text),
   };
 }
 
@@ -77,6 +80,7 @@ export async function withBeliefs<T>(
   } catch (error) {
     if (!(error instanceof StaleBeliefError)) throw error;
     await attempt(signal, undefined, () => undo(borrowed, error.suspicion));
+    borrowed.startOver();
     return transaction(true);
   }
 }

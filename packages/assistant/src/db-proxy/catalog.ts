@@ -4,6 +4,8 @@ import { kindOf, type PgType } from "./values/kind.ts";
 /** The database's types by OID, as far as they were met. */
 export interface Catalog {
   typeOf(oid: number): PgType;
+  /** Whether all of these are known. */
+  knows(oids: readonly number[]): boolean;
   /** Asks for the types anew where one of these isn't known: a migration may have made it. */
   learn(oids: readonly number[], borrowed: Borrowed): Promise<void>;
 }
@@ -22,10 +24,14 @@ export function createCatalog(): Catalog {
   let types: ReadonlyMap<number, PgType> = new Map();
   return {
     typeOf: (oid) => types.get(oid) ?? UNKNOWN,
+    knows: (oids) => oids.every((oid) => types.has(oid)),
     learn: async (oids, borrowed) => {
       if (oids.every((oid) => types.has(oid))) return;
       const statement = { text: selectTypes, values: [] };
-      types = toTypes(await borrowed.runAll([statement], { maxBytes: CATALOG_BYTES }));
+      types = new Map([
+        ...types,
+        ...toTypes(await borrowed.runAll([statement], { maxBytes: CATALOG_BYTES })),
+      ]);
     },
   };
 }

@@ -46,6 +46,8 @@ export interface Borrowed {
   giveUpAfter(ms: number): void;
   /** Fails where the connection has been lost meanwhile. */
   assertConnected(): void;
+  /** What came back so far doesn't count: the transaction is run again. */
+  startOver(): void;
   /**
    * From now on PostgreSQL is not asked to give up: a commit that is cancelled while it waits for a synchronous
    * standby is there all the same, and seen, but not replicated.
@@ -120,6 +122,10 @@ export class Lease implements Borrowed {
   giveUpAfter(ms: number): void {
     clearTimeout(this.#patience);
     this.#patience = setTimeout(() => this.cancel(), Math.min(ms, MAX_TIMER_MS));
+  }
+
+  startOver(): void {
+    this.#bytesLeft = wireLimit(this.#options.limits);
   }
 
   assertConnected(): void {

@@ -15,6 +15,9 @@ const MAX_TEXT_CHARACTERS = 16 * 1024;
 // columns since.
 const BELIEVED_MS = 60_000;
 const NAME_CHARACTERS = 40;
+// PostgreSQL keeps the type that it inferred for a parameter, and a value that goes by one of these into a column that
+// has become another loses something, without an error: float4, float8, date, time, timestamp, bpchar, "char", name, bit.
+const LOSSY: ReadonlySet<number> = new Set([700, 701, 1082, 1083, 1114, 1042, 18, 19, 1560]);
 
 /** Which texts are prepared on one connection, and under which names. */
 export class PreparedStatements {
@@ -52,6 +55,7 @@ export class PreparedStatements {
   /** To be called when PostgreSQL has said that it is prepared, not before. */
   add(text: string, name: string, description: Description | undefined): void {
     this.forget(text);
+    if (description?.paramTypes.some((type) => LOSSY.has(type))) return this.discard(name);
     this.#byText.set(text, { name, description, at: Date.now() });
     this.#characters += text.length;
     for (const [oldest] of this.#byText) {

@@ -180,11 +180,15 @@ async function judgeStep(
   const answer = outcome.answers[at];
   const place = work.placeOf(results.length);
   if (answer?.description !== undefined) {
-    if (!sameDescription(answer.description, description)) throw new StaleBeliefError();
-    beliefs.hear(step.runnable.sql, answer.description);
+    if (!sameDescription(answer.description, description)) {
+      beliefs.drop(step.runnable.sql);
+      throw new StaleBeliefError();
+    }
+    beliefs.hear(step.runnable.sql, answer.description, true);
   }
   if (outcome.failure?.at === at) {
     const doubt = beliefs.isFresh(step.runnable.sql) ? undefined : { text: step.runnable.sql, description };
+    if (blames(outcome.failure.error) === "stale") beliefs.drop(step.runnable.sql);
     throw failureAt({ step: place.step, doubt }, judging);
   }
   const { rows = [], tag = "" } = answer ?? {};
@@ -222,6 +226,10 @@ async function learn(unknown: readonly string[], judging: Judging): Promise<void
     const description = outcome.answers[first + offset]?.description;
     if (description === undefined) continue;
     await learnTypes(description, run);
-    beliefs.hear(text, description);
+    beliefs.hear(
+      text,
+      description,
+      !run.catalog.knows([...description.paramTypes, ...description.fields.map((f) => f.dataTypeID)]),
+    );
   }
 }

@@ -2,6 +2,7 @@
 export interface TextCache<T> {
   get(sql: string): T | undefined;
   set(sql: string, known: T): void;
+  delete(sql: string): void;
 }
 
 /** Room for texts and what is known about them of so many characters together. */
@@ -38,5 +39,6 @@ export function createTextCache<T>(options: {
       return known;
     },
     set,
+    delete: (sql) => void remove(sql),
   };
 }
