@@ -1,5 +1,5 @@
 import { createReceipts, type Patience, type Receipts } from "@tandem/postgres";
-import type { Logger, TimeSlices } from "@tandem/rpc";
+import type { Logger } from "@tandem/rpc";
 import { createAdmission, createWaitingRoom } from "./admission.ts";
 import { createConnections } from "./connections.ts";
 import type { Borrowed } from "./lease.ts";
@@ -16,7 +16,6 @@ export interface Settling extends AsyncDisposable {
 export function createSettling(options: {
   readonly url: string;
   readonly limits: DbProxyLimits;
-  readonly slices: TimeSlices;
   readonly logger: Logger;
 }): Settling {
   const { settlePoolSize, settleTimeoutMs, maxWaiting, statementTimeoutMs } = options.limits;
@@ -35,10 +34,11 @@ export function createSettling(options: {
   return {
     receipts: createReceipts({
       timeoutMs: settleTimeoutMs,
-      run: (statement, patience) => use(patience, (borrowed) => borrowed.runAll([statement])),
+      run: (statement, patience) =>
+        use(patience, async (borrowed) => (await borrowed.runAll([statement])).rows),
     }),
     writeToken: (patience) =>
-      use(patience, async (borrowed) => toWriteToken(await borrowed.runAll([selectPosition]))).catch(
+      use(patience, async (borrowed) => toWriteToken((await borrowed.runAll([selectPosition])).rows)).catch(
         // The answer itself is known: it is given without.
         () => "",
       ),
