@@ -48,6 +48,7 @@ export {
   rolesOf,
 } from "./tandem-databases.ts";
 export type { Transaction, TransactionOptions } from "./transaction.ts";
+export { isStalePlan, recogniseError } from "./foreign-error.ts";
 export { timeoutSettings, type Timeouts } from "./timeout-settings.ts";
 export { translateDatabaseError, type TranslateOptions } from "./translate-database-error.ts";
 export { whilePassing } from "./while-passing.ts";

@@ -45,7 +45,7 @@ type Options = TransactionOptions & { readonly bounds: TransactionBounds };
 const beginScript = ({ isolation = "READ COMMITTED", bounds }: Options): string => {
   const transactionMs = Math.max(1, Math.ceil(bounds.timeoutMs));
   const statementMs = Math.min(bounds.statementTimeoutMs, transactionMs);
-  return `BEGIN ISOLATION LEVEL ${isolation};${timeoutSettings({ statementMs, transactionMs })}`;
+  return `BEGIN ISOLATION LEVEL ${isolation};${timeoutSettings({ statementMs, transactionMs }).join("; ")}`;
 };
 
 const controls: ReadonlySet<string> = new Set(

@@ -8,16 +8,24 @@ export async function attempt<T>(
   step: number | undefined,
   part: () => Promise<T>,
 ): Promise<T> {
-  const where = step === undefined ? {} : { step };
   try {
     return await part();
   } catch (error) {
-    // Whoever ended the call, its connection is destroyed before COMMIT was sent.
-    if (signal.aborted) throw calledOff(signal, where);
-    if (error instanceof RoundTooLargeError) {
-      const message = "The result is larger than an answer may be: ask for less at a time.";
-      throw new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...where });
-    }
-    throw translateDatabaseError(error, where);
+    throw notCommitted(error, { signal, step });
   }
+}
+
+/** What a failure before COMMIT is to the caller. */
+export function notCommitted(
+  error: unknown,
+  { signal, step }: { readonly signal: AbortSignal; readonly step: number | undefined },
+): HandlerError {
+  const where = step === undefined ? {} : { step };
+  // Whoever ended the call, its connection is destroyed before COMMIT was sent.
+  if (signal.aborted) return calledOff(signal, where);
+  if (error instanceof RoundTooLargeError) {
+    const message = "The result is larger than an answer may be: ask for less at a time.";
+    return new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...where });
+  }
+  return translateDatabaseError(error, where);
 }

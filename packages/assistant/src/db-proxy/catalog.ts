@@ -4,11 +4,10 @@ import { kindOf, type PgType } from "./values/kind.ts";
 /** The database's types by OID, as far as they were met. */
 export interface Catalog {
   typeOf(oid: number): PgType;
-  /**
-   * Asks for the types anew where one of these isn't known: a migration may have made it. True where it
-   * asked, which takes the place of the connection's unnamed statement.
-   */
-  learn(oids: readonly number[], borrowed: Borrowed): Promise<boolean>;
+  /** Whether all of these are known. */
+  knows(oids: readonly number[]): boolean;
+  /** Asks for the types anew where one of these isn't known: a migration may have made it. */
+  learn(oids: readonly number[], borrowed: Borrowed): Promise<void>;
 }
 
 // A row has about a hundred; this is room for a million types.
@@ -25,18 +24,14 @@ export function createCatalog(): Catalog {
   let types: ReadonlyMap<number, PgType> = new Map();
   return {
     typeOf: (oid) => types.get(oid) ?? UNKNOWN,
+    knows: (oids) => oids.every((oid) => types.has(oid)),
     learn: async (oids, borrowed) => {
-      if (oids.every((oid) => types.has(oid))) return false;
-      const { rows } = await borrowed.round(
-        (connection) => {
-          connection.parse({ name: "", text: selectTypes, types: [] }, true);
-          connection.bind({}, true);
-          connection.execute({}, true);
-        },
-        { maxBytes: CATALOG_BYTES },
-      );
-      types = toTypes(rows);
-      return true;
+      if (oids.every((oid) => types.has(oid))) return;
+      const statement = { text: selectTypes, values: [] };
+      types = new Map([
+        ...types,
+        ...toTypes(await borrowed.runAll([statement], { maxBytes: CATALOG_BYTES })),
+      ]);
     },
   };
 }

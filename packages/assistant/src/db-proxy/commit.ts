@@ -22,17 +22,19 @@ export async function commit(
     borrowed.assertConnected();
   });
   borrowed.letRun();
-  const tags: string[] = [];
   // In one flush: where the receipt can't be inserted, PostgreSQL skips the COMMIT behind it.
   const statements = [...(receipt === undefined ? [] : [receipt]), COMMIT, selectPosition];
-  try {
-    const { rows } = await borrowed.runAll(statements, (tag) => tags.push(tag));
-    if (tags.includes("COMMIT")) return toWriteToken(rows);
-  } catch (error) {
+  const sent = statements.map(({ text, values }) => ({ text, execute: { values } }));
+  const { answers, failure } = await borrowed.flush(sent, { last: true });
+  if (answers.at(-2)?.tag === "COMMIT") {
     // Whatever broke after that: it is committed.
-    if (tags.includes("COMMIT")) return "";
-    const ofReceipt = receipt !== undefined && tags.length === 0;
-    throw ofReceipt ? receiptFailure(error) : translateDatabaseError(error, { during: "commit" });
+    return failure === undefined ? toWriteToken(answers.at(-1)?.rows ?? []) : "";
+  }
+  if (failure !== undefined) {
+    const ofReceipt = receipt !== undefined && failure.at === 0;
+    throw ofReceipt
+      ? receiptFailure(failure.error)
+      : translateDatabaseError(failure.error, { during: "commit" });
   }
   // PostgreSQL answers a COMMIT of a failed transaction with ROLLBACK, and calls it success.
   throw new HandlerError({ reason: "DATABASE_INTERNAL", message: "PostgreSQL rolled the transaction back." });

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
-import { createLogger } from "@tandem/rpc";
+import { createLogger, createTimeSlices } from "@tandem/rpc";
 import { expect, it } from "vitest";
 import { createConnections } from "./connections.ts";
 import { defaultDbProxyLimits } from "./limits.ts";
@@ -29,10 +29,13 @@ it("survives a server that ends a connection in the very packet that opens it", 
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const url = `postgresql://role:password@127.0.0.1:${port}/database`;
-  const connections = createConnections({ url, limits: defaultDbProxyLimits, logger });
+  const slices = createTimeSlices();
+  const connections = createConnections({ url, limits: defaultDbProxyLimits, slices, logger });
   const signal = new AbortController().signal;
   for (let time = 0; time < 5; time += 1) {
-    const call = connections.withConnection(signal, (borrowed) => borrowed.run("SELECT 1"));
+    const call = connections.withConnection(signal, (borrowed) =>
+      borrowed.runAll([{ text: "SELECT 1", values: [] }]),
+    );
     await expect(call).rejects.toThrow();
   }
   await connections.close();

@@ -1,9 +1,10 @@
 import { parseDatabaseUrl, translateDatabaseError } from "@tandem/postgres";
-import { HandlerError, type Logger, settlesWithin, unlessAborted } from "@tandem/rpc";
+import { HandlerError, type Logger, settlesWithin, type TimeSlices, unlessAborted } from "@tandem/rpc";
 import { type Connection, Pool, type PoolClient, type PoolConfig } from "pg";
 import { guardFrames } from "./frame-guard.ts";
 import { type Borrowed, Lease } from "./lease.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
+import { PreparedStatements } from "./prepared-statements.ts";
 import { RoundTooLargeError } from "./round.ts";
 
 export interface Connections {
@@ -21,6 +22,7 @@ export interface ConnectionsOptions {
   readonly limits: DbProxyLimits;
   /** Settings of PostgreSQL beside those that every session has. */
   readonly settings?: Readonly<Record<string, string>>;
+  readonly slices: TimeSlices;
   readonly logger: Logger;
 }
 
@@ -44,7 +46,8 @@ const sessionSettings = {
 
 /** A pool of connections that fail cleanly. */
 export function createConnections(options: ConnectionsOptions): Connections {
-  const { limits, logger } = options;
+  const { limits, logger, slices } = options;
+  const preparedOn = new WeakMap<PoolClient, PreparedStatements>();
   const pool = new Pool(toPoolConfig(options));
   pool.on("connect", (client) => {
     // `pg` emits what ends a connection also while nobody has borrowed it; without a listener, and there is
@@ -59,7 +62,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
   });
   return {
     withConnection: async (signal, use) => {
-      const lease = new Lease(await connect(pool, signal, limits), limits);
+      const client = await connect(pool, signal, limits);
+      const prepared = preparedOn.get(client) ?? new PreparedStatements();
+      preparedOn.set(client, prepared);
+      const lease = new Lease(client, { limits, slices, prepared });
       const cancel = (): void => lease.cancel();
       signal.addEventListener("abort", cancel, { once: true });
       try {

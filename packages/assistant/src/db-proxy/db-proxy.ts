@@ -23,6 +23,7 @@ import type { DeclaredStatement } from "@tandem/statements";
 import { type Admission, createAdmission, createWaitingRoom } from "./admission.ts";
 import { createCatalog } from "./catalog.ts";
 import { createConnections } from "./connections.ts";
+import { createDescriptions } from "./description.ts";
 import { createKeyQueues } from "./key-queues.ts";
 import { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
 import { judgeName, notAllowed } from "./policy/judge.ts";
@@ -80,10 +81,9 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const rulesOf = ({ name }: Caller): RequestRules => {
     return { limits, statements, registry, caller: name, policy: policyOf(name, options.policy) };
   };
-  const connections = createConnections({ url: options.url, limits, logger: options.logger });
-  const settling = createSettling({ ...options, limits });
-  const slices = createTimeSlices();
-  const executor: Executor = { connections, catalog: createCatalog(), limits, slices };
+  const executor = createExecutor(options, limits);
+  const { connections, slices } = executor;
+  const settling = createSettling({ ...options, limits, slices });
   const admission = createAdmission({
     maxRunning: limits.poolSize,
     room: createWaitingRoom(limits.maxWaiting),
@@ -156,6 +156,12 @@ async function openStatements({
     await statements[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function createExecutor(options: DbProxyOptions, limits: DbProxyLimits): Executor {
+  const slices = createTimeSlices();
+  const connections = createConnections({ ...options, limits, slices });
+  return { connections, catalog: createCatalog(), descriptions: createDescriptions(), limits, slices };
 }
 
 /** Whoever may not use a name doesn't learn of it here either. */

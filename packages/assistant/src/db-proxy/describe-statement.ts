@@ -1,6 +1,6 @@
 import type { Catalog } from "./catalog.ts";
+import type { Description } from "./description.ts";
 import type { Borrowed } from "./lease.ts";
-import type { RoundResult } from "./round.ts";
 import type { PgType } from "./values/kind.ts";
 
 /** What PostgreSQL says of a statement that it has parsed and not run. */
@@ -10,21 +10,31 @@ export interface Described {
   readonly columns: readonly { readonly name: string; readonly type: PgType }[];
 }
 
-/** Has PostgreSQL parse a statement, which then is the connection's unnamed one, and describe it. */
-export async function describeStatement(
-  sql: string,
-  { borrowed, catalog }: { readonly borrowed: Borrowed; readonly catalog: Catalog },
-): Promise<Described> {
-  const ask = (): Promise<RoundResult> =>
-    borrowed.round((connection) => {
-      connection.parse({ name: "", text: sql, types: [] }, true);
-      connection.describe({ type: "S", name: "" }, true);
-    });
-  let { paramTypes, fields } = await ask();
-  const oids = [...paramTypes, ...fields.map((field) => field.dataTypeID)];
-  if (await catalog.learn(oids, borrowed)) ({ paramTypes, fields } = await ask());
+/** A description whose types the catalog knows. */
+export function toDescribed({ paramTypes, fields }: Description, catalog: Catalog): Described {
   return {
     params: paramTypes.map((oid) => catalog.typeOf(oid)),
     columns: fields.map(({ name, dataTypeID }) => ({ name, type: catalog.typeOf(dataTypeID) })),
   };
+}
+
+/** Has the catalog know the types of a description. */
+export async function learnTypes(
+  { paramTypes, fields }: Description,
+  { borrowed, catalog }: { readonly borrowed: Borrowed; readonly catalog: Catalog },
+): Promise<void> {
+  await catalog.learn([...paramTypes, ...fields.map(({ dataTypeID }) => dataTypeID)], borrowed);
+}
+
+/** Has PostgreSQL parse and describe a statement. */
+export async function describeStatement(
+  sql: string,
+  on: { readonly borrowed: Borrowed; readonly catalog: Catalog },
+): Promise<Described> {
+  const statement = { text: sql, description: "unknown", once: true } as const;
+  const { answers, failure } = await on.borrowed.flush([statement]);
+  if (failure !== undefined) throw failure.error;
+  const { description = { paramTypes: [], fields: [] } } = answers[0] ?? {};
+  await learnTypes(description, on);
+  return toDescribed(description, on.catalog);
 }

@@ -1,35 +1,53 @@
-import type { Connection, PoolClient, QueryResult } from "pg";
-import type { TextStatement } from "@tandem/postgres";
+import { isStalePlan, type TextRows, type TextStatement } from "@tandem/postgres";
+import type { TimeSlices } from "@tandem/rpc";
+import type { Connection, PoolClient } from "pg";
 import { type BackendKey, cancelBackend } from "./cancel-backend.ts";
+import type { Description } from "./description.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
-import { Round, type RoundResult } from "./round.ts";
+import type { PreparedStatements } from "./prepared-statements.ts";
+import { type Outgoing, Round, type RoundOutcome } from "./round.ts";
+import type { Bound } from "./values/encode-param.ts";
 
-export interface RoundOptions {
+/** A statement of a flush. */
+export interface FlushStatement {
+  readonly text: string;
+  /** Left out where it is only to be prepared and described. */
+  readonly execute?: { readonly values: readonly Bound[]; readonly maxRows?: number };
+  /**
+   * What is believed of it: it is described, so that this can be held against it, where it has to be prepared;
+   * "unknown" prepares it anew. Left out for statements of our own.
+   */
+  readonly description?: Description | "unknown";
+  /** Its text is another one each time: it is not kept prepared. */
+  readonly once?: boolean;
+}
+
+export interface FlushOptions {
   /** A limit of its own for what comes back. */
   readonly maxBytes?: number;
-  /** Hears each command tag as it comes. */
-  readonly onTag?: (tag: string) => void;
+  /**
+   * Its last statement ends the transaction (else cleaning would be part of it): what is left on the connection is
+   * cleaned up in the same flush. Whether that succeeds is not told; where it does not, the connection is destroyed.
+   */
+  readonly last?: boolean;
 }
 
 /** A connection while one transaction has it. It is dead after that. */
 export interface Borrowed {
   /**
-   * One exchange; the messages are sent in one write. Fails with what PostgreSQL or the connection says, and
-   * with a RoundTooLargeError where the rows take more than what is left for all rounds of the transaction,
-   * or than a limit of its own.
+   * One exchange, sent in one write. Gives what PostgreSQL said of each statement up to the one that failed, if one
+   * did: by PostgreSQL's word, the connection's end, or a RoundTooLargeError where the rows take more than what is
+   * left for all of the transaction, or than a limit of its own.
    */
-  round(send: (connection: Connection) => void, options?: RoundOptions): Promise<RoundResult>;
+  flush(statements: readonly FlushStatement[], options?: FlushOptions): Promise<RoundOutcome>;
+  /** Statements of our own in one flush; fails as the first of them does. Gives the rows of the last one. */
+  runAll(statements: readonly TextStatement[], options?: FlushOptions): Promise<TextRows>;
   /** From now on, after so long without an end, the link is taken for dead and the connection is destroyed. */
   giveUpAfter(ms: number): void;
-  /** Statements of our own, without parameters, in the simple protocol. Gives the last command tag. */
-  run(sql: string): Promise<string>;
-  /**
-   * Statements of our own, with parameters, in one exchange: where one fails, PostgreSQL skips those behind it.
-   * Gives the rows of all of them; `onTag` hears of each that is done, also where a later one fails.
-   */
-  runAll(statements: readonly TextStatement[], onTag?: (tag: string) => void): Promise<RoundResult>;
   /** Fails where the connection has been lost meanwhile. */
   assertConnected(): void;
+  /** What came back so far doesn't count: the transaction is run again. */
+  startOver(): void;
   /**
    * From now on PostgreSQL is not asked to give up: a commit that is cancelled while it waits for a synchronous
    * standby is there all the same, and seen, but not replicated.
@@ -37,66 +55,77 @@ export interface Borrowed {
   letRun(): void;
 }
 
-// All that DISCARD ALL does, but for the plans of the database's own functions and foreign keys: to make those anew
-// for every borrower takes a tenth of the throughput. RESET ALL leaves the role alone.
-const CLEAN = `SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD TEMP;
-  DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all()`;
+export interface LeaseOptions {
+  readonly limits: DbProxyLimits;
+  readonly slices: TimeSlices;
+  readonly prepared: PreparedStatements;
+}
+
+// All that DISCARD ALL does, but for what is prepared, where we have prepared statements of our own (those of others
+// no step can run), and for the plans of the database's own functions and foreign keys: to make those anew for every
+// borrower takes a tenth of the throughput. RESET ALL leaves the role alone.
+const CLEAN = [
+  "SET SESSION AUTHORIZATION DEFAULT",
+  "RESET ALL",
+  "CLOSE ALL",
+  "UNLISTEN *",
+  "DISCARD TEMP",
+  "DISCARD SEQUENCES",
+  "SELECT pg_catalog.pg_advisory_unlock_all()",
+].map(ofOurOwn);
 const CLEAN_MS = 5_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** A statement without parameters. */
+export function ofOurOwn(text: string): FlushStatement {
+  return { text, execute: { values: [] } };
+}
+
+export const ROLLBACK: FlushStatement = ofOurOwn("ROLLBACK");
 
 /** States: lent → ended (`end`), or lent → cancelled (`cancel`) → ended. A cancelled connection is destroyed. */
 export class Lease implements Borrowed {
   readonly #client: PoolClient & Pick<BackendKey, "processID" | "secretKey">;
+  readonly #options: LeaseOptions;
   readonly #onError = (error: Error): void => {
     this.#lost ??= error;
   };
   #bytesLeft: number;
   #lost: Error | undefined;
+  // Something may be left on it.
+  #used = false;
   #ended = false;
   #cancelled = false;
   #lettingRun = false;
   #patience: NodeJS.Timeout | undefined;
 
-  constructor(client: PoolClient, limits: DbProxyLimits) {
+  constructor(client: PoolClient, options: LeaseOptions) {
     // `pg` keeps these two for its own cancel(), which knows only queries of its own.
     this.#client = client as PoolClient & Pick<BackendKey, "processID" | "secretKey">;
-    this.#bytesLeft = wireLimit(limits);
+    this.#options = options;
+    this.#bytesLeft = wireLimit(options.limits);
     client.on("error", this.#onError);
   }
 
-  async round(
-    send: (connection: Connection) => void,
-    { maxBytes, onTag }: RoundOptions = {},
-  ): Promise<RoundResult> {
-    this.#assertAlive();
-    const round = new Round(send, { maxBytes: maxBytes ?? this.#bytesLeft, onTag });
-    this.#client.query(round);
-    const result = await round.result.catch(this.#rethrow);
-    if (maxBytes === undefined) this.#bytesLeft -= result.bytes;
-    return result;
+  async flush(statements: readonly FlushStatement[], options: FlushOptions = {}): Promise<RoundOutcome> {
+    if (this.#ended) throw new TypeError("The transaction is over, and so is its connection.");
+    return this.#flush(statements, options);
   }
 
-  runAll(statements: readonly TextStatement[], onTag?: (tag: string) => void): Promise<RoundResult> {
-    const send = (connection: Connection): void => {
-      for (const { text, values } of statements) {
-        connection.parse({ name: "", text, types: [] }, true);
-        connection.bind({ values: [...values] }, true);
-        connection.execute({}, true);
-      }
-    };
-    return this.round(send, onTag === undefined ? {} : { onTag });
-  }
-
-  async run(sql: string): Promise<string> {
-    this.#assertAlive();
-    const result: QueryResult | QueryResult[] = await this.#client.query(sql).catch(this.#rethrow);
-    const last = Array.isArray(result) ? result.at(-1) : result;
-    return last?.command ?? "";
+  async runAll(statements: readonly TextStatement[], options: FlushOptions = {}): Promise<TextRows> {
+    const sent = statements.map(({ text, values }) => ({ text, execute: { values } }));
+    const { answers, failure } = await this.flush(sent, options);
+    if (failure !== undefined) throw failure.error;
+    return answers.at(-1)?.rows ?? [];
   }
 
   giveUpAfter(ms: number): void {
     clearTimeout(this.#patience);
     this.#patience = setTimeout(() => this.cancel(), Math.min(ms, MAX_TIMER_MS));
+  }
+
+  startOver(): void {
+    this.#bytesLeft = wireLimit(this.#options.limits);
   }
 
   assertConnected(): void {
@@ -124,36 +153,98 @@ export class Lease implements Borrowed {
   async end(): Promise<void> {
     this.#ended = true;
     this.giveUpAfter(CLEAN_MS);
-    const clean = await this.#clean();
+    if (!this.#isClean()) {
+      // PostgreSQL's own word, not a memory of what was sent.
+      const open = this.#client.getTransactionStatus() !== "I";
+      if (this.#isAlive()) await this.#flush(open ? [ROLLBACK] : [], { last: true });
+    }
     clearTimeout(this.#patience);
     this.#client.off("error", this.#onError);
-    this.#client.release(!clean);
+    this.#client.release(!this.#isClean());
   }
 
-  async #clean(): Promise<boolean> {
-    if (this.#cancelled || this.#lost !== undefined) return false;
-    try {
-      // PostgreSQL's own word, not a memory of what was sent.
-      if (this.#client.getTransactionStatus() !== "I") await this.#client.query("ROLLBACK");
-      await this.#client.query(CLEAN);
-      return this.#client.getTransactionStatus() === "I";
-    } catch {
-      // Whatever it was: the connection is not as it was lent.
-      return false;
+  #cleaning(): readonly FlushStatement[] {
+    return this.#options.limits.preparedStatements ? CLEAN : [...CLEAN, ofOurOwn("DEALLOCATE ALL")];
+  }
+
+  #isAlive(): boolean {
+    return !this.#cancelled && this.#lost === undefined;
+  }
+
+  #isClean(): boolean {
+    return this.#isAlive() && !this.#used && this.#client.getTransactionStatus() === "I";
+  }
+
+  async #flush(
+    statements: readonly FlushStatement[],
+    { maxBytes, last }: FlushOptions,
+  ): Promise<RoundOutcome> {
+    const { prepared, slices } = this.#options;
+    const outgoing = this.#compose(last === true ? [...statements, ...this.#cleaning()] : statements);
+    const closing = prepared.takeClosing();
+    const round = new Round(
+      outgoing.map(({ sent }) => sent),
+      { maxBytes: maxBytes ?? this.#bytesLeft, slices, closing },
+    );
+    this.#used = true;
+    this.#client.query(round);
+    const outcome = await round.outcome;
+    if (maxBytes === undefined) this.#bytesLeft -= outcome.bytes;
+    this.#remember(outgoing, outcome);
+    this.#used = last !== true || outcome.failure !== undefined;
+    return this.#withoutCleaning(outcome, statements.length);
+  }
+
+  // What is left out where a statement is prepared already: its text, and to describe it.
+  #compose(statements: readonly FlushStatement[]): readonly { text: string; sent: Outgoing }[] {
+    const { prepared, limits } = this.#options;
+    const named = new Map<string, string>();
+    return statements.map(({ text, execute, description, once }) => {
+      const run = execute === undefined ? {} : { execute };
+      const kept = limits.preparedStatements && once !== true && prepared.keeps(text);
+      const believed = description === "unknown" ? undefined : description;
+      const found =
+        named.get(text) ?? (description === "unknown" ? undefined : prepared.nameOf(text, believed));
+      if (kept && found !== undefined) return { text, sent: { name: found, ...run } };
+      const whose = description === undefined ? "tandem" : "caller";
+      const name = kept ? prepared.newName(text, whose) : "";
+      if (kept) named.set(text, name);
+      const describe = description === undefined ? {} : { describe: true };
+      return { text, sent: { name, parse: text, ...describe, ...run } };
+    });
+  }
+
+  // What PostgreSQL has not said that it prepared is not: an error before it skips a Parse, too.
+  #remember(
+    outgoing: readonly { readonly text: string; readonly sent: Outgoing }[],
+    { answers, failure }: RoundOutcome,
+  ): void {
+    const { prepared } = this.#options;
+    for (const [at, { text, sent }] of outgoing.entries()) {
+      const { parsed, description } = answers[at] ?? {};
+      if (parsed !== true || sent.name === "") continue;
+      if (sent.describe === true && description === undefined) prepared.discard(sent.name);
+      else prepared.add(text, sent.name, description);
     }
+    // Somebody has taken them away: DEALLOCATE ALL, or a pooler.
+    if (failure !== undefined && isMissing(failure.error)) prepared.forgetAll();
   }
 
-  // What PostgreSQL said when it ended a session on which nothing ran says more than that it is gone.
-  readonly #rethrow = (error: unknown): never => {
-    throw this.#lost !== undefined && "severity" in this.#lost ? this.#lost : error;
-  };
+  #withoutCleaning({ answers, failure, bytes }: RoundOutcome, count: number): RoundOutcome {
+    const asked = answers.slice(0, count);
+    const onlyCleaning = failure !== undefined && failure.at >= count && answers.length > count;
+    if (failure === undefined || onlyCleaning) return { answers: asked, failure: undefined, bytes };
+    // What PostgreSQL said when it ended a session on which nothing ran says more than that it is gone.
+    const lost = this.#lost !== undefined && "severity" in this.#lost ? this.#lost : undefined;
+    return { answers: asked, failure: { at: failure.at, error: lost ?? failure.error }, bytes };
+  }
 
   #destroy(): void {
     const { connection } = this.#client as unknown as { connection: Connection };
     connection.stream.destroy(new Error("Connection terminated"));
   }
+}
 
-  #assertAlive(): void {
-    if (this.#ended) throw new TypeError("The transaction is over, and so is its connection.");
-  }
+function isMissing(error: Error): boolean {
+  return "code" in error && error.code === "26000" && isStalePlan(error);
 }

@@ -48,7 +48,6 @@ const more = [
   "SELECT nextval('numbers')",
   "SELECT lo_open(lo_create(0), 131072)",
   "SELECT leave_listener()",
-  "SELECT leave_prepared()",
   "SELECT leave_cursor()",
   "SELECT leave_temporary()",
   "SELECT leave_locked()",
@@ -60,7 +59,7 @@ SELECT pg_backend_pid() AS pid, json_build_object(
   'users', ARRAY[current_user::text, session_user::text, current_setting('role')],
   'settings', (SELECT json_object_agg(name, setting ORDER BY name) FROM pg_settings
                WHERE setting <> reset_val OR category <> 'Customized Options'),
-  'prepared', (SELECT json_agg(name) FROM pg_prepared_statements WHERE name <> ''),
+  'prepared', (SELECT json_agg(name) FROM pg_prepared_statements WHERE name !~ '^(tandem|caller)_'),
   'cursors', (SELECT json_agg(name) FROM pg_cursors WHERE name <> ''),
   'listening', (SELECT json_agg(c) FROM pg_listening_channels() c),
   'temporary', (SELECT json_agg(relname) FROM pg_class WHERE relnamespace = pg_my_temp_schema()),
@@ -122,3 +121,13 @@ it("nothing is left of any statement for the next borrower of its connection", a
     database: { sqlstate: "55000" },
   });
 }, 60_000);
+
+it("what a function of the owner's has prepared goes where we prepare nothing, and elsewhere no step can run it", async () => {
+  const prepare = step("SELECT leave_prepared()");
+  expect(await failureOf(proxy.transaction([step("EXECUTE left_behind")]))).toMatchObject({
+    reason: "STATEMENT_NOT_ALLOWED",
+  });
+  await using pooled = await proxy.addReplica({ preparedStatements: false });
+  // The second would fail: the name would be taken.
+  for (let round = 0; round < 2; round += 1) await pooled.client.transaction({ steps: [prepare] });
+});

@@ -1,4 +1,4 @@
-/** Every number that bounds what a caller may ask of DbProxy, in one place; all of them can be set. */
+/** Everything that bounds what a caller may ask of DbProxy, in one place; all of it can be set. */
 export interface DbProxyLimits {
   readonly maxSteps: number;
   /** Of one step. */
@@ -23,6 +23,8 @@ export interface DbProxyLimits {
   readonly settlePoolSize: number;
   /** For how long that is tried, within the caller's deadline. */
   readonly settleTimeoutMs: number;
+  /** Off where a pooler stands between, which gives each transaction another session. */
+  readonly preparedStatements: boolean;
   /** Of a serialization_key. */
   readonly maxKeyBytes: number;
   /** Of a response that is kept for a replay; a larger one is kept without its rows. */
@@ -46,6 +48,7 @@ export const defaultDbProxyLimits: DbProxyLimits = {
   connectTimeoutMs: 5_000,
   settlePoolSize: 4,
   settleTimeoutMs: 5_000,
+  preparedStatements: true,
   maxKeyBytes: 1_024,
   maxStoredResponseBytes: 64 * KIB,
 };

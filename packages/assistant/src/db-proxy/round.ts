@@ -1,19 +1,31 @@
-import type { Connection, Submittable } from "pg";
+import type { TimeSlices } from "@tandem/rpc";
+import { type Connection, DatabaseError, type Submittable } from "pg";
+import type { Description, Field } from "./description.ts";
+import type { Bound } from "./values/encode-param.ts";
 
-/** A column of a result, as PostgreSQL describes it. */
-export interface Field {
+/** A statement as it goes out: what is left out isn't asked for. */
+export interface Outgoing {
+  /** "" is PostgreSQL's unnamed statement, which the next one takes the place of. */
   readonly name: string;
-  readonly dataTypeID: number;
+  readonly parse?: string;
+  readonly describe?: boolean;
+  readonly execute?: { readonly values: readonly Bound[]; readonly maxRows?: number };
 }
 
-/** What came back for the messages of one round. */
-export interface RoundResult {
-  /** The OIDs of the types that PostgreSQL takes the parameters for, where it was asked. */
-  readonly paramTypes: readonly number[];
-  readonly fields: readonly Field[];
-  readonly rows: readonly (readonly (string | null)[])[];
-  /** The command tag: "INSERT 0 1". Empty where nothing was executed. */
-  readonly tag: string;
+/** What came back for a statement. */
+export interface Answer {
+  parsed: boolean;
+  description: Description | undefined;
+  readonly rows: (readonly (string | null)[])[];
+  /** The command tag: "INSERT 0 1". Empty where it was not executed to its end. */
+  tag: string;
+}
+
+/** What came back for a round, one answer for each statement, also where one failed. */
+export interface RoundOutcome {
+  readonly answers: readonly Answer[];
+  /** With the number of the statement at which it failed; those behind it have not been run. */
+  readonly failure: { readonly at: number; readonly error: Error } | undefined;
   /** What the rows took on the wire. */
   readonly bytes: number;
 }
@@ -27,81 +39,117 @@ export class RoundTooLargeError extends Error {
   }
 }
 
-type Send = (connection: Connection) => void;
+export interface RoundOptions {
+  readonly maxBytes: number;
+  readonly slices: TimeSlices;
+  /** Prepared statements that are not wanted any more. */
+  readonly closing?: readonly string[];
+}
+
+type Part = "parse" | "describe" | "execute";
 
 /**
- * One exchange with PostgreSQL in its extended protocol: messages that end in Sync, and everything that
- * comes back until ReadyForQuery. `pg` runs it as one of its queries (`client.query(round)`), as it does
- * pg-cursor's. It is settled once: by ReadyForQuery, by PostgreSQL's error, or by the connection's end, which
- * it brings about itself where more comes than `maxBytes`: reading on would only take time.
+ * One exchange with PostgreSQL in its extended protocol: statements in one write that ends in one Sync, and all
+ * that comes back until ReadyForQuery. PostgreSQL skips what is behind a statement that fails. `pg` runs it as one
+ * of its queries (`client.query(round)`), as it does pg-cursor's. It is settled once, by ReadyForQuery or by the
+ * connection's end, which it brings about itself where more comes than `maxBytes`: reading on would only take time.
  */
 export class Round implements Submittable {
-  readonly result: Promise<RoundResult>;
-  readonly #send: Send;
-  readonly #maxBytes: number;
-  readonly #onTag: ((tag: string) => void) | undefined;
-  readonly #settle: PromiseWithResolvers<RoundResult>;
-  readonly #rows: (string | null)[][] = [];
+  readonly outcome: Promise<RoundOutcome>;
+  readonly #statements: readonly Outgoing[];
+  readonly #options: RoundOptions;
+  readonly #settle: (outcome: RoundOutcome) => void;
+  readonly #answers: readonly Answer[];
+  // PostgreSQL answers in order: what is still to come, and what of it is next.
+  readonly #expected: readonly { readonly at: number; readonly part: Part }[];
+  #next = 0;
   #connection: Connection | undefined;
   #paramTypes: readonly number[] = [];
-  #fields: readonly Field[] = [];
-  #tag = "";
   #bytes = 0;
+  #failure: RoundOutcome["failure"];
 
-  constructor(
-    send: Send,
-    options: { readonly maxBytes: number; readonly onTag?: ((tag: string) => void) | undefined },
-  ) {
-    this.#send = send;
-    this.#maxBytes = options.maxBytes;
-    this.#onTag = options.onTag;
-    this.#settle = Promise.withResolvers();
-    this.result = this.#settle.promise;
-    // Whoever waits for it sees the failure; a round that is abandoned has nobody to tell.
-    this.result.catch(() => undefined);
+  constructor(statements: readonly Outgoing[], options: RoundOptions) {
+    this.#statements = statements;
+    this.#options = options;
+    this.#answers = statements.map(() => ({ parsed: false, description: undefined, rows: [], tag: "" }));
+    this.#expected = statements.flatMap((statement, at) => partsOf(statement).map((part) => ({ at, part })));
+    const { promise, resolve } = Promise.withResolvers<RoundOutcome>();
+    this.outcome = promise;
+    this.#settle = resolve;
   }
 
-  /** Called by `pg` when it is this round's turn. An error that it returns becomes the round's. */
-  submit(connection: Connection): Error | undefined {
+  /** Called by `pg` when it is this round's turn. */
+  submit(connection: Connection): void {
     this.#connection = connection;
-    // `pg` hands on everything but this, which only Describe asks for.
-    const onParameters = (message: { dataTypeIDs: number[] }): void => {
-      this.#paramTypes = message.dataTypeIDs;
-    };
-    connection.once("parameterDescription", onParameters);
-    const forget = (): unknown => connection.off("parameterDescription", onParameters);
-    this.result.then(forget, forget);
+    connection.on("parseComplete", this.#onParse);
+    connection.on("parameterDescription", this.#onParameters);
+    connection.on("noData", this.#onNoData);
     // Held back until Sync, so that the whole round is one write.
     connection.stream.cork();
-    try {
-      this.#send(connection);
-      connection.sync();
-      return undefined;
-    } catch (error) {
-      return error instanceof Error ? error : new Error(String(error));
-    } finally {
-      connection.stream.uncork();
-    }
+    this.#options.slices
+      .run(this.#sending(connection))
+      // What can't be sent is a defect; what has been sent of the round must not be run.
+      .catch((error: unknown) => connection.stream.destroy(error instanceof Error ? error : undefined))
+      .finally(() => connection.stream.uncork());
   }
 
-  handleRowDescription(message: { fields: readonly Field[] }): void {
-    this.#fields = message.fields;
+  *#sending(connection: Connection): Generator<undefined, void, undefined> {
+    for (const name of this.#options.closing ?? []) connection.close({ type: "S", name }, true);
+    for (const { name, parse, describe, execute } of this.#statements) {
+      if (parse !== undefined) connection.parse({ name, text: parse, types: [] }, true);
+      if (describe === true) connection.describe({ type: "S", name }, true);
+      if (execute !== undefined) {
+        connection.bind({ statement: name, values: [...execute.values] }, true);
+        connection.execute(execute.maxRows === undefined ? {} : { rows: String(execute.maxRows) }, true);
+      }
+      yield;
+    }
+    connection.sync();
+  }
+
+  // `pg` hands on everything but these.
+  readonly #onParse = (): void => this.#answer("parse", (answer) => (answer.parsed = true));
+  readonly #onParameters = (message: { dataTypeIDs: number[] }): void => {
+    this.#paramTypes = message.dataTypeIDs;
+  };
+  readonly #onNoData = (): void => this.handleRowDescription({ fields: [] });
+
+  #answer(part: Part, note: (answer: Answer) => void): void {
+    const expected = this.#expected[this.#next];
+    const answer = this.#answers[expected?.at ?? -1];
+    if (this.#failure !== undefined || expected?.part !== part || answer === undefined) return;
+    note(answer);
+    this.#next += 1;
+  }
+
+  handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
+    const description = { paramTypes: this.#paramTypes, fields };
+    this.#answer("describe", (answer) => (answer.description = description));
   }
 
   handleDataRow(message: { fields: (string | null)[]; length: number }): void {
+    if (this.#failure !== undefined) return;
     this.#bytes += message.length;
-    if (this.#bytes <= this.#maxBytes) this.#rows.push(message.fields);
-    else this.#connection?.stream.destroy(new RoundTooLargeError());
+    if (this.#bytes <= this.#options.maxBytes) {
+      this.#answers[this.#expected[this.#next]?.at ?? -1]?.rows.push(message.fields);
+      return;
+    }
+    const error = new RoundTooLargeError();
+    this.#fail(error);
+    this.#connection?.stream.destroy(error);
   }
 
   handleCommandComplete(message: { text: string }): void {
-    this.#tag = message.text;
-    this.#onTag?.(message.text);
+    this.#answer("execute", (answer) => (answer.tag = message.text));
   }
 
-  handlePortalSuspended(): void {}
+  handlePortalSuspended(): void {
+    this.#answer("execute", () => undefined);
+  }
 
-  handleEmptyQuery(): void {}
+  handleEmptyQuery(): void {
+    this.handlePortalSuspended();
+  }
 
   handleCopyInResponse(connection: Connection & { sendCopyFail(message: string): void }): void {
     connection.sendCopyFail("A step can't copy.");
@@ -109,17 +157,40 @@ export class Round implements Submittable {
 
   handleCopyData(): void {}
 
+  /**
+   * `pg` tells of an error and then forgets the round. PostgreSQL's own word is not the end: until ReadyForQuery
+   * nobody knows the connection's state.
+   */
   handleError(error: Error): void {
-    this.#settle.reject(error);
+    this.#fail(error);
+    const connection = this.#connection;
+    if (!(error instanceof DatabaseError) || connection === undefined || connection.stream.destroyed) {
+      this.handleReadyForQuery();
+      return;
+    }
+    const end = (): void => {
+      connection.off("readyForQuery", end).off("end", end);
+      this.handleReadyForQuery();
+    };
+    connection.on("readyForQuery", end).on("end", end);
   }
 
   handleReadyForQuery(): void {
-    this.#settle.resolve({
-      paramTypes: this.#paramTypes,
-      fields: this.#fields,
-      rows: this.#rows,
-      tag: this.#tag,
-      bytes: this.#bytes,
-    });
+    this.#connection?.off("parseComplete", this.#onParse);
+    this.#connection?.off("parameterDescription", this.#onParameters);
+    this.#connection?.off("noData", this.#onNoData);
+    this.#settle({ answers: this.#answers, failure: this.#failure, bytes: this.#bytes });
   }
+
+  #fail(error: Error): void {
+    this.#failure ??= { at: this.#expected[this.#next]?.at ?? this.#statements.length, error };
+  }
+}
+
+function partsOf({ parse, describe, execute }: Outgoing): readonly Part[] {
+  return [
+    ...(parse === undefined ? [] : (["parse"] as const)),
+    ...(describe === true ? (["describe"] as const) : []),
+    ...(execute === undefined ? [] : (["execute"] as const)),
+  ];
 }

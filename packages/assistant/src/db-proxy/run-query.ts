@@ -4,12 +4,13 @@ import {
   type QueryResponse,
   QueryResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { timeoutSettings } from "@tandem/postgres";
 import { encoding, HandlerError } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
+import { withBeliefs } from "./beliefs.ts";
+import { ROLLBACK } from "./lease.ts";
 import { SILENCE_MS } from "./limits.ts";
-import { runStatement } from "./run-step.ts";
-import { assertFits, type Caller, type Executor } from "./run-transaction.ts";
+import { runSteps } from "./run-steps.ts";
+import { assertFits, beginning, type Caller, type Executor } from "./run-transaction.ts";
 import { timeoutsOf } from "./timeouts.ts";
 import { checkParamCount, parseStatement, parseTimeout, type RequestRules } from "./transaction-request.ts";
 import { requirePrimary, waitForToken } from "./write-token.ts";
@@ -17,9 +18,10 @@ import { requirePrimary, waitForToken } from "./write-token.ts";
 /** Runs one SELECT in a read-only transaction, on a server that has the write which the token stands for. */
 export async function runQuery(
   request: QueryRequest,
-  { connections, catalog, limits, slices }: Executor,
+  executor: Executor,
   { caller, rules }: { readonly caller: Caller; readonly rules: RequestRules },
 ): Promise<QueryResponse> {
+  const { connections, limits, slices } = executor;
   const { signal, deadline } = caller;
   const runnable = await parseStatement(request.statement, { field: "", use: "query", signal }, rules);
   checkParamCount(request.params.length, { field: "", limits });
@@ -39,16 +41,23 @@ export async function runQuery(
       const wait = { untilMs: Date.now() + times.transactionMs, signal };
       await attempt(signal, undefined, () => waitForToken(borrowed, request.atLeastAsFresh, wait));
     }
-    const result = await attempt(signal, undefined, async () => {
-      await borrowed.run(`BEGIN READ ONLY; ${timeoutSettings(times)}`);
-      const run = { borrowed, catalog, limits, slices };
-      const found = await runStatement({ ...runnable, values: request.params, field: "" }, run);
-      await borrowed.run("ROLLBACK");
-      return found;
-    }).catch((error: unknown) => {
-      throw isWriteInQuery(error) ? notAllowed() : error;
-    });
-    const { columns, rows } = result;
+    const steps = [
+      {
+        runnable,
+        params: request.params.map((value) => ({ value })),
+        minChanges: undefined,
+        maxChanges: undefined,
+      },
+    ];
+    const opening = beginning("BEGIN READ ONLY", times);
+    const work = { opening, steps, closing: [ROLLBACK], placeOf: () => ({ field: "", step: undefined }) };
+    const run = { ...executor, borrowed, signal };
+    const [result] = await withBeliefs(run, (careful) => runSteps(work, { ...run, careful })).catch(
+      (error: unknown) => {
+        throw isWriteInQuery(error) ? notAllowed() : error;
+      },
+    );
+    const { columns = [], rows = [] } = result ?? {};
     const response = create(QueryResponseSchema, { columns, rows });
     assertFits((await slices.run(encoding(QueryResponseSchema, response))).byteLength, limits);
     return response;

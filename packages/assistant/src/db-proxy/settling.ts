@@ -1,5 +1,5 @@
 import { createReceipts, type Patience, type Receipts } from "@tandem/postgres";
-import type { Logger } from "@tandem/rpc";
+import type { Logger, TimeSlices } from "@tandem/rpc";
 import { createAdmission, createWaitingRoom } from "./admission.ts";
 import { createConnections } from "./connections.ts";
 import type { Borrowed } from "./lease.ts";
@@ -16,6 +16,7 @@ export interface Settling extends AsyncDisposable {
 export function createSettling(options: {
   readonly url: string;
   readonly limits: DbProxyLimits;
+  readonly slices: TimeSlices;
   readonly logger: Logger;
 }): Settling {
   const { settlePoolSize, settleTimeoutMs, maxWaiting, statementTimeoutMs } = options.limits;
@@ -34,11 +35,10 @@ export function createSettling(options: {
   return {
     receipts: createReceipts({
       timeoutMs: settleTimeoutMs,
-      run: (statement, patience) =>
-        use(patience, async (borrowed) => (await borrowed.runAll([statement])).rows),
+      run: (statement, patience) => use(patience, (borrowed) => borrowed.runAll([statement])),
     }),
     writeToken: (patience) =>
-      use(patience, async (borrowed) => toWriteToken((await borrowed.runAll([selectPosition])).rows)).catch(
+      use(patience, async (borrowed) => toWriteToken(await borrowed.runAll([selectPosition]))).catch(
         // The answer itself is known: it is given without.
         () => "",
       ),

@@ -4,6 +4,7 @@ import type { CallerPolicy, Catalogue } from "./policy/policy.ts";
 import type { ReadAccess } from "./policy/read-access.ts";
 import { createStatementParser, type Sender } from "./statement-parser.ts";
 import type { Parsed } from "./statement-parser-thread.ts";
+import { createTextCache } from "./text-cache.ts";
 
 /** Judges statements' texts, each distinct one once. */
 export interface StatementCheck extends AsyncDisposable {
@@ -46,12 +47,12 @@ const queryStatements: ReadonlySet<string> = new Set(["SelectStmt"]);
  */
 export async function createStatementCheck(catalogue?: () => Catalogue | undefined): Promise<StatementCheck> {
   const parser = await createStatementParser();
-  const cache = createCache();
+  const cache = createTextCache<Parsed>({ maxCharacters: MAX_CACHED_CHARACTERS, weigh });
   const parse = async (sql: string, sender: Sender): Promise<Parsed> => {
     const known = cache.get(sql);
     if (known !== undefined) return known;
     const parsed = await parser.parse(sql, sender);
-    cache.add(sql, parsed);
+    cache.set(sql, parsed);
     return parsed;
   };
   return {
@@ -105,48 +106,15 @@ function writes(access: ReadAccess): boolean {
   return [...access.tables.values()].some((verbs) => verbs.insert ?? verbs.update ?? verbs.delete);
 }
 
-interface Cache {
-  get(sql: string): Parsed | undefined;
-  add(sql: string, parsed: Parsed): void;
-}
-
-/** Of what it was given or asked for last. */
-function createCache(): Cache {
-  const entries = new Map<string, Parsed>();
-  let characters = 0;
-  const remove = (sql: string): void => {
-    const parsed = entries.get(sql);
-    if (parsed !== undefined) characters -= weight(sql, parsed);
-    entries.delete(sql);
-  };
-  const add = (sql: string, parsed: Parsed): void => {
-    remove(sql);
-    entries.set(sql, parsed);
-    characters += weight(sql, parsed);
-    for (const [oldest] of entries) {
-      if (characters <= MAX_CACHED_CHARACTERS) break;
-      remove(oldest);
-    }
-  };
-  return {
-    get: (sql) => {
-      const parsed = entries.get(sql);
-      if (parsed !== undefined) add(sql, parsed);
-      return parsed;
-    },
-    add,
-  };
-}
-
-function weight(sql: string, parsed: Parsed): number {
-  if ("refused" in parsed || "refused" in parsed.access) return sql.length;
+function weigh(parsed: Parsed): number {
+  if ("refused" in parsed || "refused" in parsed.access) return 0;
   const { tables, functions, unclear, behind } = parsed.access;
   let names = tables.size + functions.size + unclear.size + behind.rows.size + behind.values.size;
   for (const columns of behind.tables.values()) names += columns.size;
   for (const verbs of tables.values()) {
     for (const columns of [verbs.select, verbs.insert, verbs.update]) names += columns?.size ?? 0;
   }
-  return sql.length + names * CHARACTERS_PER_NAME;
+  return names * CHARACTERS_PER_NAME;
 }
 
 function invalid(message: string): HandlerError {

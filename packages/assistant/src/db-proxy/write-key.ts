@@ -1,39 +1,46 @@
-import { translateDatabaseError } from "@tandem/postgres";
+import { HandlerError } from "@tandem/rpc";
 import { createHash } from "node:crypto";
-import type { Borrowed } from "./lease.ts";
+import { attempt } from "./attempt.ts";
+import type { Borrowed, FlushStatement } from "./lease.ts";
 import type { DbProxyLimits } from "./limits.ts";
 
 // As many rows as the table has.
 const SLOTS = 16_384;
+// An UPDATE, not only a lock: to a transaction with a snapshot of its own, a row that was only locked looks as
+// if nobody had been there.
+const LOCK = "UPDATE tandem.write_keys SET uses = uses + 1 WHERE slot = $1::integer";
 
 /**
- * Begins a transaction whose first statement locks the row of a serialization_key, until the transaction ends.
- * Where another one had the key, a snapshot that was taken before it came free is of no use: then it is begun
- * anew, nothing of it having run.
+ * Runs the steps of a transaction, which gets the statement that has to come before them: it locks the row of a
+ * serialization_key until the transaction ends. Where another one had the key, a snapshot that was taken before it
+ * came free is of no use: then all is begun anew, no step having run. Without a key ("") there is no such statement.
  */
-export async function beginWithKey(
-  borrowed: Borrowed,
+export async function inTurn<T>(
+  {
+    borrowed,
+    signal,
+    limits,
+  }: { readonly borrowed: Borrowed; readonly signal: AbortSignal; readonly limits: DbProxyLimits },
   key: string,
-  { begin, limits }: { readonly begin: () => Promise<void>; readonly limits: DbProxyLimits },
-): Promise<void> {
+  steps: (first: readonly FlushStatement[]) => Promise<T>,
+): Promise<T> {
+  if (key === "") return steps([]);
+  const slot = createHash("sha256").update(key).digest().readUInt16BE(0) % SLOTS;
+  const lock = { text: LOCK, execute: { values: [String(slot)] } };
   const until = Date.now() + limits.lockTimeoutMs;
   for (;;) {
-    await begin();
     try {
-      await lock(borrowed, key);
-      return;
+      return await steps([lock]);
     } catch (error) {
-      const stale = translateDatabaseError(error).reason === "SERIALIZATION_FAILURE";
-      if (!stale || Date.now() >= until) throw error;
+      if (!isStaleSnapshot(error) || Date.now() >= until) throw error;
     }
-    await borrowed.run("ROLLBACK");
+    await attempt(signal, undefined, () => borrowed.runAll([{ text: "ROLLBACK", values: [] }]));
   }
 }
 
-// An UPDATE, not only a lock: to a transaction with a snapshot of its own, a row that was only locked looks as
-// if nobody had been there.
-async function lock(borrowed: Borrowed, key: string): Promise<void> {
-  const slot = createHash("sha256").update(key).digest().readUInt16BE(0) % SLOTS;
-  const text = "UPDATE tandem.write_keys SET uses = uses + 1 WHERE slot = $1::integer";
-  await borrowed.runAll([{ text, values: [String(slot)] }]);
+function isStaleSnapshot(error: unknown): boolean {
+  // A step's own failure names the step.
+  return (
+    error instanceof HandlerError && error.reason === "SERIALIZATION_FAILURE" && error.step === undefined
+  );
 }

@@ -70,7 +70,7 @@ export async function requirePrimary(borrowed: Borrowed): Promise<void> {
 }
 
 async function readPosition(borrowed: Borrowed): Promise<{ position: Position; standby: boolean }> {
-  return toPosition((await borrowed.runAll([selectPosition])).rows);
+  return toPosition(await borrowed.runAll([selectPosition]));
 }
 
 function toPosition(rows: TextRows): { position: Position; standby: boolean } {

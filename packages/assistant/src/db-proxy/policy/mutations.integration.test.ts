@@ -191,21 +191,21 @@ async function judge(executed: readonly string[]): Promise<(readonly [sql: strin
 }
 
 const tags = new Set(["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"]);
-// In the simple protocol, which no caller's statement is ever sent in.
-const ownScripts = [
-  /^BEGIN (ISOLATION LEVEL [A-Z ]+|READ ONLY); SET LOCAL statement_timeout = \d+;SET LOCAL transaction_timeout = 0; SET LOCAL transaction_timeout = \d+$/,
-  /^ROLLBACK$/,
-  /^SET CONSTRAINTS ALL IMMEDIATE$/,
-  /^SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; DEALLOCATE ALL; UNLISTEN \*; DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_catalog\.pg_advisory_unlock_all\(\)$/,
-];
 const POSITION = /^SELECT \(SELECT system_identifier FROM pg_control_system\(\)\), /;
+// Under names of ours, which no caller's statement ever has.
 const ownStatements = [
   POSITION,
+  /^BEGIN (ISOLATION LEVEL [A-Z ]+|READ ONLY)$/,
+  /^(COMMIT|ROLLBACK|SET CONSTRAINTS ALL IMMEDIATE)$/,
+  /^(SET SESSION AUTHORIZATION DEFAULT|RESET ALL|CLOSE ALL|UNLISTEN \*|DISCARD TEMP|DISCARD SEQUENCES)$/,
+  /^SELECT pg_catalog\.pg_advisory_unlock_all\(\)$/,
   /^SELECT t\.oid, t\.typname, t\.typbasetype, .* FROM pg_catalog\.pg_type t LEFT JOIN pg_catalog\.pg_type e ON e\.typarray = t\.oid$/,
   /^INSERT INTO tandem\.receipts \(request_id, caller, state\) VALUES \(\$1::uuid, \$2::text, 'refused'\)$/,
   /^INSERT INTO tandem\.receipts \(request_id, caller, state, fingerprint, response, source_instance_id, requested_at\) VALUES /,
   /^SELECT state, encode\(fingerprint, 'base64'\), .* FROM tandem\.receipts WHERE request_id = \$1::uuid AND caller = \$2::text$/,
 ];
+
+const TIMEOUT = /^SET LOCAL (statement|transaction)_timeout = \d+$/;
 
 const CONNECTION_LOST = "08006";
 
@@ -223,18 +223,17 @@ async function readLog() {
     const left = entry.state_code === CONNECTION_LOST;
     if ((severity === "PANIC" || severity === "FATAL") && !left) severe.push(message);
     if (user !== role || dbname !== name || severity !== "LOG" || left) continue;
-    const [, how, text = ""] = /^(statement|execute <unnamed>): (.*)$/s.exec(message) ?? [];
-    if (how === undefined) {
-      unknown.push(message);
-      continue;
-    }
+    const [, whose, text = ""] =
+      /^execute (tandem|caller|<unnamed>)(?:_[\w .]+)?: (.*)$/s.exec(message) ?? [];
     const sql = text.replaceAll(/\s+/g, " ").trim();
     // Ours is in one flush with the question for the position.
     if (committing.delete(pid) && !POSITION.test(sql)) unknown.push("COMMIT");
-    if (how === "statement") {
-      if (!ownScripts.some((own) => own.test(sql))) unknown.push(message);
-    } else if (text === "COMMIT") committing.add(pid);
-    else if (!ownStatements.some((own) => own.test(sql))) {
+    if (whose === undefined) {
+      unknown.push(message);
+    } else if (whose === "tandem") {
+      if (!ownStatements.some((own) => own.test(sql))) unknown.push(message);
+      if (sql === "COMMIT") committing.add(pid);
+    } else if (whose === "caller" || !TIMEOUT.test(sql)) {
       executed.set(text, ps);
       executions += 1;
       if (!tags.has(ps)) unknown.push(`${ps}: ${text}`);

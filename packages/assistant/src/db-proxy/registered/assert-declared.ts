@@ -1,6 +1,6 @@
 import { HandlerError } from "@tandem/rpc";
 import type { Described } from "../describe-statement.ts";
-import type { RoundResult } from "../round.ts";
+import type { Answer } from "../round.ts";
 import { mismatchesOf } from "./mismatches.ts";
 import type { RegisteredStatement } from "./registry.ts";
 
@@ -21,7 +21,7 @@ export function assertAsDeclared(statement: RegisteredStatement, described: Desc
  */
 export function assertRowsAsDeclared(
   statement: RegisteredStatement,
-  { columns, rows }: { readonly columns: Described["columns"]; readonly rows: RoundResult["rows"] },
+  { columns, rows }: { readonly columns: Described["columns"]; readonly rows: Answer["rows"] },
   place: Place,
 ): void {
   for (const { name, type } of statement.columns) {

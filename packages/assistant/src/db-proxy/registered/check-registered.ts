@@ -51,7 +51,7 @@ async function problemsOf(
   borrowed: Borrowed,
   { catalog, limits }: CheckOptions,
 ): Promise<readonly string[]> {
-  await borrowed.run(`SET statement_timeout = ${limits.statementTimeoutMs}`);
+  await runOnce(`SET statement_timeout = ${limits.statementTimeoutMs}`, borrowed);
   const problems: string[] = [];
   for (const statement of registry.values()) {
     borrowed.giveUpAfter(limits.statementTimeoutMs + SILENCE_MS);
@@ -67,8 +67,14 @@ async function differencesOf(
 ): Promise<readonly string[]> {
   const described = await describeStatement(statement.sql, on);
   // To describe a statement needs no right to its tables; to plan it does, also where it is not run.
-  await on.borrowed.run(`EXPLAIN (GENERIC_PLAN) ${statement.sql}`);
+  await runOnce(`EXPLAIN (GENERIC_PLAN) ${statement.sql}`, on.borrowed, described.params.length);
   return [...mismatchesOf(statement, described), ...undeclaredOf(statement, described)];
+}
+
+async function runOnce(text: string, borrowed: Borrowed, params = 0): Promise<void> {
+  const values = Array.from({ length: params }, () => null);
+  const { failure } = await borrowed.flush([{ text, execute: { values }, once: true }]);
+  if (failure !== undefined) throw failure.error;
 }
 
 function refusalOf(thrown: unknown): readonly string[] {

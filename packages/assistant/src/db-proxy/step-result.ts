@@ -1,0 +1,92 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type Row,
+  RowSchema,
+  type StepResult,
+  StepResultSchema,
+  type Value,
+} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { HandlerError, type Interruptible } from "@tandem/rpc";
+import type { Described } from "./describe-statement.ts";
+import { type DbProxyLimits, wireLimit } from "./limits.ts";
+import { assertRowsAsDeclared } from "./registered/assert-declared.ts";
+import type { RegisteredStatement } from "./registered/registry.ts";
+import { type Answer, RoundTooLargeError } from "./round.ts";
+import { decodeScalar, decodingList } from "./values/decode-value.ts";
+import type { PgType } from "./values/kind.ts";
+
+// The least that an element of a list takes in an answer; as a value in memory it takes far more than as text.
+const ELEMENT_BYTES = 8;
+
+/** Makes a step's result of what PostgreSQL answered. Fails where that is more than an answer may hold. */
+export function* decodingResult(
+  { rows, tag }: Pick<Answer, "rows" | "tag">,
+  columns: Described["columns"],
+  { limits, step, registered }: ResultRules,
+): Interruptible<StepResult> {
+  const where = step === undefined ? {} : { step };
+  if (rows.length > limits.maxRows) {
+    const message = `The result has more than ${limits.maxRows} rows: ask for less at a time.`;
+    throw new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...where });
+  }
+  if (registered !== undefined) assertRowsAsDeclared(registered, { columns, rows }, where);
+  const types = columns.map(({ type }) => type);
+  yield* refusingLongLists(rows, types, limits);
+  return create(StepResultSchema, {
+    changes: changesOf(tag),
+    columns: columns.map(({ name, type }) => ({ name, type: type.name })),
+    rows: yield* decodingRows(rows, types),
+  });
+}
+
+interface ResultRules {
+  readonly limits: DbProxyLimits;
+  readonly step: number | undefined;
+  /** Where it was called by a name. */
+  readonly registered: RegisteredStatement | undefined;
+}
+
+const TEXT: PgType = { name: "text", kind: "text" };
+
+function* refusingLongLists(
+  rows: Answer["rows"],
+  columns: readonly PgType[],
+  limits: DbProxyLimits,
+): Interruptible<void> {
+  let left = wireLimit(limits) / ELEMENT_BYTES;
+  for (const [index, { kind, delimiter = "," }] of columns.entries()) {
+    if (kind !== "list") continue;
+    for (const row of rows) {
+      const text = row[index] ?? "";
+      for (let at = text.indexOf(delimiter); at >= 0; at = text.indexOf(delimiter, at + 1)) {
+        left -= 1;
+        if (left < 0) throw new RoundTooLargeError();
+        if (left % SLICE_ELEMENTS === 0) yield;
+      }
+      yield;
+    }
+  }
+}
+
+const SLICE_ELEMENTS = 16 * 1024;
+
+function* decodingRows(rows: Answer["rows"], columns: readonly PgType[]): Interruptible<Row[]> {
+  const decoded: Row[] = [];
+  for (const row of rows) {
+    const values: Value[] = [];
+    for (const [index, text] of row.entries()) {
+      const type = columns[index] ?? TEXT;
+      const isList = text !== null && type.kind === "list";
+      values.push(isList ? yield* decodingList(text, type) : decodeScalar(text, type));
+    }
+    decoded.push(create(RowSchema, { values }));
+    yield;
+  }
+  return decoded;
+}
+
+/** The count of a command tag: `INSERT 0 3`, `UPDATE 3`, `SELECT 3`. */
+function changesOf(tag: string): bigint {
+  const count = /\s(\d+)$/.exec(tag)?.[1];
+  return BigInt(count ?? 0);
+}
