@@ -2,7 +2,7 @@ import { receiptFailure, type TextStatement, translateDatabaseError } from "@tan
 import { HandlerError } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
 import type { Borrowed } from "./lease.ts";
-import { selectPosition, toWriteToken } from "./write-token.ts";
+import { readingToken } from "./write-token.ts";
 
 /**
  * Commits, with the receipt where there is one, and gives the write token of what is committed then; "" where it
@@ -23,12 +23,13 @@ export async function commit(
   });
   borrowed.letRun();
   // In one flush: where the receipt can't be inserted, PostgreSQL skips the COMMIT behind it.
-  const statements = [...(receipt === undefined ? [] : [receipt]), COMMIT, selectPosition];
+  const token = readingToken(borrowed.session);
+  const statements = [...(receipt === undefined ? [] : [receipt]), COMMIT, token.statement];
   const sent = statements.map(({ text, values }) => ({ text, execute: { values } }));
   const { answers, failure } = await borrowed.flush(sent, { last: true });
   if (answers.at(-2)?.tag === "COMMIT") {
     // Whatever broke after that: it is committed.
-    return failure === undefined ? toWriteToken(answers.at(-1)?.rows ?? []) : "";
+    return failure === undefined ? token.toToken(answers.at(-1)?.rows ?? []) : "";
   }
   if (failure !== undefined) {
     const ofReceipt = receipt !== undefined && failure.at === 0;

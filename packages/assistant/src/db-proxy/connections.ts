@@ -2,7 +2,7 @@ import { parseDatabaseUrl, translateDatabaseError } from "@tandem/postgres";
 import { HandlerError, type Logger, settlesWithin, type TimeSlices, unlessAborted } from "@tandem/rpc";
 import { type Connection, Pool, type PoolClient, type PoolConfig } from "pg";
 import { guardFrames } from "./frame-guard.ts";
-import { type Borrowed, Lease } from "./lease.ts";
+import { type Borrowed, Lease, type Session } from "./lease.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
 import { RoundTooLargeError } from "./round.ts";
@@ -20,8 +20,6 @@ export interface Connections {
 export interface ConnectionsOptions {
   readonly url: string;
   readonly limits: DbProxyLimits;
-  /** Settings of PostgreSQL beside those that every session has. */
-  readonly settings?: Readonly<Record<string, string>>;
   readonly slices: TimeSlices;
   readonly logger: Logger;
 }
@@ -47,7 +45,7 @@ const sessionSettings = {
 /** A pool of connections that fail cleanly. */
 export function createConnections(options: ConnectionsOptions): Connections {
   const { limits, logger, slices } = options;
-  const preparedOn = new WeakMap<PoolClient, PreparedStatements>();
+  const sessions = new WeakMap<PoolClient, Session>();
   const pool = new Pool(toPoolConfig(options));
   pool.on("connect", (client) => {
     // `pg` emits what ends a connection also while nobody has borrowed it; without a listener, and there is
@@ -63,9 +61,9 @@ export function createConnections(options: ConnectionsOptions): Connections {
   return {
     withConnection: async (signal, use) => {
       const client = await connect(pool, signal, limits);
-      const prepared = preparedOn.get(client) ?? new PreparedStatements();
-      preparedOn.set(client, prepared);
-      const lease = new Lease(client, { limits, slices, prepared });
+      const session = sessions.get(client) ?? { prepared: new PreparedStatements(), history: undefined };
+      sessions.set(client, session);
+      const lease = new Lease(client, { limits, slices, session });
       const cancel = (): void => lease.cancel();
       signal.addEventListener("abort", cancel, { once: true });
       try {
@@ -84,10 +82,14 @@ export function createConnections(options: ConnectionsOptions): Connections {
   };
 }
 
-function toPoolConfig({ url, limits, settings: own }: ConnectionsOptions): PoolConfig {
+function toPoolConfig({ url, limits }: ConnectionsOptions): PoolConfig {
   const { host, port, database, role, password, tls } = parseDatabaseUrl(url);
-  const lockTimeout = { lock_timeout: String(limits.lockTimeoutMs) };
-  const settings = Object.entries({ ...sessionSettings, ...lockTimeout, ...own });
+  const timeouts = {
+    lock_timeout: String(limits.lockTimeoutMs),
+    statement_timeout: String(limits.statementTimeoutMs),
+    transaction_timeout: String(limits.transactionTimeoutMs),
+  };
+  const settings = Object.entries({ ...sessionSettings, ...timeouts });
   return {
     host,
     port,

@@ -11,25 +11,33 @@ export function guardFrames(
   stream: Duplex,
   limit: { readonly maxBytes: number; readonly error: () => Error },
 ): void {
-  let header = Buffer.alloc(0);
+  // Of a header of which only a part has come.
+  const parted = Buffer.alloc(HEADER_BYTES);
+  let have = 0;
   let left = 0;
   // Before the parser's own listener.
   stream.prependListener("data", (chunk: Buffer) => {
     let offset = 0;
-    while (offset < chunk.length) {
-      if (left > 0) {
-        const passed = Math.min(left, chunk.length - offset);
-        left -= passed;
-        offset += passed;
-        continue;
+    for (;;) {
+      const passed = Math.min(left, chunk.length - offset);
+      left -= passed;
+      offset += passed;
+      if (offset === chunk.length) return;
+      let header = chunk;
+      let at = offset;
+      if (have > 0 || chunk.length - offset < HEADER_BYTES) {
+        const copied = chunk.copy(parted, have, offset, offset + HEADER_BYTES - have);
+        have += copied;
+        offset += copied;
+        if (have < HEADER_BYTES) return;
+        header = parted;
+        at = 0;
+        have = 0;
+      } else {
+        offset += HEADER_BYTES;
       }
-      const wanted = HEADER_BYTES - header.length;
-      header = Buffer.concat([header, chunk.subarray(offset, offset + wanted)]);
-      offset = Math.min(chunk.length, offset + wanted);
-      if (header.length < HEADER_BYTES) return;
       // The length counts itself, not the type before it.
-      left = header.readInt32BE(1) - 4;
-      header = Buffer.alloc(0);
+      left = header.readInt32BE(at + 1) - 4;
       if (left > limit.maxBytes) {
         stream.destroy(limit.error());
         return;

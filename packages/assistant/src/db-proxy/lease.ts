@@ -6,6 +6,7 @@ import type { Description } from "./description.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
 import type { PreparedStatements } from "./prepared-statements.ts";
 import { type Outgoing, Round, type RoundOutcome } from "./round.ts";
+import type { History } from "./write-token.ts";
 import type { Bound } from "./values/encode-param.ts";
 
 /** A statement of a flush. */
@@ -32,8 +33,16 @@ export interface FlushOptions {
   readonly last?: boolean;
 }
 
+/** What is known of a connection for as long as it lives. */
+export interface Session {
+  readonly prepared: PreparedStatements;
+  /** Of the server at its other end, once that is known to take writes: while it runs, it stays the same. */
+  history: History | undefined;
+}
+
 /** A connection while one transaction has it. It is dead after that. */
 export interface Borrowed {
+  readonly session: Session;
   /**
    * One exchange, sent in one write. Gives what PostgreSQL said of each statement up to the one that failed, if one
    * did: by PostgreSQL's word, the connection's end, or a RoundTooLargeError where the rows take more than what is
@@ -58,7 +67,7 @@ export interface Borrowed {
 export interface LeaseOptions {
   readonly limits: DbProxyLimits;
   readonly slices: TimeSlices;
-  readonly prepared: PreparedStatements;
+  readonly session: Session;
 }
 
 // All that DISCARD ALL does, but for what is prepared, where we have prepared statements of our own (those of others
@@ -85,6 +94,7 @@ export const ROLLBACK: FlushStatement = ofOurOwn("ROLLBACK");
 
 /** States: lent → ended (`end`), or lent → cancelled (`cancel`) → ended. A cancelled connection is destroyed. */
 export class Lease implements Borrowed {
+  readonly session: Session;
   readonly #client: PoolClient & Pick<BackendKey, "processID" | "secretKey">;
   readonly #options: LeaseOptions;
   readonly #onError = (error: Error): void => {
@@ -103,6 +113,7 @@ export class Lease implements Borrowed {
     // `pg` keeps these two for its own cancel(), which knows only queries of its own.
     this.#client = client as PoolClient & Pick<BackendKey, "processID" | "secretKey">;
     this.#options = options;
+    this.session = options.session;
     this.#bytesLeft = wireLimit(options.limits);
     client.on("error", this.#onError);
   }
@@ -179,7 +190,8 @@ export class Lease implements Borrowed {
     statements: readonly FlushStatement[],
     { maxBytes, last }: FlushOptions,
   ): Promise<RoundOutcome> {
-    const { prepared, slices } = this.#options;
+    const { slices } = this.#options;
+    const { prepared } = this.session;
     const outgoing = this.#compose(last === true ? [...statements, ...this.#cleaning()] : statements);
     const closing = prepared.takeClosing();
     const round = new Round(
@@ -197,7 +209,8 @@ export class Lease implements Borrowed {
 
   // What is left out where a statement is prepared already: its text, and to describe it.
   #compose(statements: readonly FlushStatement[]): readonly { text: string; sent: Outgoing }[] {
-    const { prepared, limits } = this.#options;
+    const { limits } = this.#options;
+    const { prepared } = this.session;
     const named = new Map<string, string>();
     return statements.map(({ text, execute, description, once }) => {
       const run = execute === undefined ? {} : { execute };
@@ -219,7 +232,7 @@ export class Lease implements Borrowed {
     outgoing: readonly { readonly text: string; readonly sent: Outgoing }[],
     { answers, failure }: RoundOutcome,
   ): void {
-    const { prepared } = this.#options;
+    const { prepared } = this.session;
     for (const [at, { text, sent }] of outgoing.entries()) {
       const { parsed, description } = answers[at] ?? {};
       if (parsed !== true || sent.name === "") continue;

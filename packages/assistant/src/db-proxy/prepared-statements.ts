@@ -16,8 +16,12 @@ const MAX_TEXT_CHARACTERS = 16 * 1024;
 const BELIEVED_MS = 60_000;
 const NAME_CHARACTERS = 40;
 // PostgreSQL keeps the type that it inferred for a parameter, and a value that goes by one of these into a column that
-// has become another loses something, without an error: float4, float8, date, time, timestamp, bpchar, "char", name, bit.
-const LOSSY: ReadonlySet<number> = new Set([700, 701, 1082, 1083, 1114, 1042, 18, 19, 1560]);
+// has become another loses something, without an error: float4, float8, numeric, date, time, timestamp, bpchar, "char",
+// name, bit, and lists of these.
+const LOSSY: ReadonlySet<number> = new Set([
+  700, 701, 1700, 1082, 1083, 1114, 1042, 18, 19, 1560, 1021, 1022, 1231, 1182, 1183, 1115, 1014, 1002, 1003,
+  1561,
+]);
 
 /** Which texts are prepared on one connection, and under which names. */
 export class PreparedStatements {

@@ -1,5 +1,6 @@
 import type { TimeSlices } from "@tandem/rpc";
 import { type Connection, DatabaseError, type Submittable } from "pg";
+import { encodingRound } from "./encode-round.ts";
 import type { Description, Field } from "./description.ts";
 import type { Bound } from "./values/encode-param.ts";
 
@@ -84,27 +85,12 @@ export class Round implements Submittable {
     connection.on("parseComplete", this.#onParse);
     connection.on("parameterDescription", this.#onParameters);
     connection.on("noData", this.#onNoData);
-    // Held back until Sync, so that the whole round is one write.
-    connection.stream.cork();
+    const { stream } = connection;
     this.#options.slices
-      .run(this.#sending(connection))
-      // What can't be sent is a defect; what has been sent of the round must not be run.
-      .catch((error: unknown) => connection.stream.destroy(error instanceof Error ? error : undefined))
-      .finally(() => connection.stream.uncork());
-  }
-
-  *#sending(connection: Connection): Generator<undefined, void, undefined> {
-    for (const name of this.#options.closing ?? []) connection.close({ type: "S", name }, true);
-    for (const { name, parse, describe, execute } of this.#statements) {
-      if (parse !== undefined) connection.parse({ name, text: parse, types: [] }, true);
-      if (describe === true) connection.describe({ type: "S", name }, true);
-      if (execute !== undefined) {
-        connection.bind({ statement: name, values: [...execute.values] }, true);
-        connection.execute(execute.maxRows === undefined ? {} : { rows: String(execute.maxRows) }, true);
-      }
-      yield;
-    }
-    connection.sync();
+      .run(encodingRound(this.#statements, this.#options.closing ?? []))
+      .then((round) => stream.write(round))
+      // What can't be sent is a defect, and nothing of it has been sent.
+      .catch((error: unknown) => stream.destroy(error instanceof Error ? error : undefined));
   }
 
   // `pg` hands on everything but these.

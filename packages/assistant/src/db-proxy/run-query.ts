@@ -10,8 +10,8 @@ import { withBeliefs } from "./beliefs.ts";
 import { ROLLBACK } from "./lease.ts";
 import { SILENCE_MS } from "./limits.ts";
 import { runSteps } from "./run-steps.ts";
-import { assertFits, beginning, type Caller, type Executor } from "./run-transaction.ts";
-import { timeoutsOf } from "./timeouts.ts";
+import { assertFits, type Caller, type Executor } from "./run-transaction.ts";
+import { beginning, timeLeft } from "./timeouts.ts";
 import { checkParamCount, parseStatement, parseTimeout, type RequestRules } from "./transaction-request.ts";
 import { requirePrimary, waitForToken } from "./write-token.ts";
 
@@ -31,14 +31,11 @@ export async function runQuery(
     limits.statementTimeoutMs,
   );
   return connections.withConnection(signal, async (borrowed) => {
-    const times = timeoutsOf(
-      { statementTimeoutMs, transactionTimeoutMs: limits.transactionTimeoutMs },
-      deadline,
-    );
-    borrowed.giveUpAfter(times.transactionMs + SILENCE_MS);
+    const transactionMs = timeLeft(limits.transactionTimeoutMs, deadline);
+    borrowed.giveUpAfter(transactionMs + SILENCE_MS);
     if (request.primary) await attempt(signal, undefined, () => requirePrimary(borrowed));
     if (request.atLeastAsFresh !== "") {
-      const wait = { untilMs: Date.now() + times.transactionMs, signal };
+      const wait = { untilMs: Date.now() + transactionMs, signal };
       await attempt(signal, undefined, () => waitForToken(borrowed, request.atLeastAsFresh, wait));
     }
     const steps = [
@@ -49,7 +46,11 @@ export async function runQuery(
         maxChanges: undefined,
       },
     ];
-    const opening = beginning("BEGIN READ ONLY", times);
+    const opening = beginning(
+      "BEGIN READ ONLY",
+      { statementMs: statementTimeoutMs, transactionMs: limits.transactionTimeoutMs },
+      limits,
+    );
     const work = { opening, steps, closing: [ROLLBACK], placeOf: () => ({ field: "", step: undefined }) };
     const run = { ...executor, borrowed, signal };
     const [result] = await withBeliefs(run, (careful) => runSteps(work, { ...run, careful })).catch(

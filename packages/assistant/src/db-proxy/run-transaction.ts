@@ -4,7 +4,7 @@ import {
   type TransactionResponse,
   TransactionResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { insertCommitted, type RequestIdentity, type Timeouts, timeoutSettings } from "@tandem/postgres";
+import { insertCommitted, type RequestIdentity } from "@tandem/postgres";
 import { encoding, HandlerError, type TimeSlices } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
 import { withBeliefs } from "./beliefs.ts";
@@ -13,11 +13,11 @@ import type { Catalog } from "./catalog.ts";
 import { commit } from "./commit.ts";
 import type { Connections } from "./connections.ts";
 import type { Descriptions } from "./description.ts";
-import { type Borrowed, type FlushStatement, ofOurOwn } from "./lease.ts";
+import { type Borrowed, type FlushStatement } from "./lease.ts";
 import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
 import { runSteps } from "./run-steps.ts";
 import { toStoredResponse } from "./stored-response.ts";
-import { timeoutsOf } from "./timeouts.ts";
+import { beginning, timeLeft } from "./timeouts.ts";
 import { refuseExpired, type TransactionPlan } from "./transaction-request.ts";
 import { inTurn } from "./write-key.ts";
 
@@ -53,11 +53,11 @@ export async function runTransaction(
   const { connections, limits, slices } = executor;
   const { signal } = caller;
   return connections.withConnection(signal, async (borrowed) => {
-    refuseExpired(plan);
+    const open = createOpening(borrowed, plan, caller, limits);
     const run = { ...executor, borrowed, signal };
     const results = await withBeliefs(run, (careful) =>
       inTurn(run, plan.serializationKey, (key) => {
-        const opening = [...open(borrowed, plan, caller), ...key];
+        const opening = [...open(), ...key];
         return runSteps({ opening, steps: plan.steps, placeOf }, { ...run, careful });
       }),
     );
@@ -85,15 +85,23 @@ function placeOf(step: number): Place {
   return { field: `steps[${step}].`, step };
 }
 
-function open(borrowed: Borrowed, plan: TransactionPlan, { deadline }: Caller): readonly FlushStatement[] {
-  const times = timeoutsOf(plan, deadline);
-  borrowed.giveUpAfter(times.transactionMs + SILENCE_MS);
-  return beginning(`BEGIN ISOLATION LEVEL ${plan.isolation}`, times);
-}
-
-/** What begins a transaction and sets its timeouts. */
-export function beginning(begin: string, times: Timeouts): readonly FlushStatement[] {
-  return [ofOurOwn(begin), ...timeoutSettings(times).map((text) => ({ ...ofOurOwn(text), once: true }))];
+/** Also what begins it once more: its time has begun with the first beginning. */
+function createOpening(
+  borrowed: Borrowed,
+  plan: TransactionPlan,
+  { deadline }: Caller,
+  limits: DbProxyLimits,
+): () => readonly FlushStatement[] {
+  let began: number | undefined;
+  return () => {
+    refuseExpired(plan);
+    const now = performance.now();
+    began ??= now;
+    const transactionMs = plan.transactionTimeoutMs - (now - began);
+    borrowed.giveUpAfter(timeLeft(transactionMs, deadline) + SILENCE_MS);
+    const times = { statementMs: plan.statementTimeoutMs, transactionMs };
+    return beginning(`BEGIN ISOLATION LEVEL ${plan.isolation}`, times, limits);
+  };
 }
 
 /** Fails where an answer of so many bytes is over the limit. */

@@ -4,7 +4,7 @@ import { createAdmission, createWaitingRoom } from "./admission.ts";
 import { createConnections } from "./connections.ts";
 import type { Borrowed } from "./lease.ts";
 import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
-import { selectPosition, toWriteToken } from "./write-token.ts";
+import { readingToken } from "./write-token.ts";
 
 /** Connections of their own, so that a request can be settled however busy or broken the others are. */
 export interface Settling extends AsyncDisposable {
@@ -21,8 +21,7 @@ export function createSettling(options: {
 }): Settling {
   const { settlePoolSize, settleTimeoutMs, maxWaiting, statementTimeoutMs } = options.limits;
   const limits = { ...options.limits, poolSize: settlePoolSize };
-  const settings = { statement_timeout: String(statementTimeoutMs) };
-  const connections = createConnections({ ...options, limits, settings });
+  const connections = createConnections({ ...options, limits });
   const admission = createAdmission({ maxRunning: settlePoolSize, room: createWaitingRoom(maxWaiting) });
   const use = <T>(patience: Patience, work: (borrowed: Borrowed) => Promise<T>): Promise<T> =>
     admission.run(patience, () =>
@@ -38,7 +37,10 @@ export function createSettling(options: {
       run: (statement, patience) => use(patience, (borrowed) => borrowed.runAll([statement])),
     }),
     writeToken: (patience) =>
-      use(patience, async (borrowed) => toWriteToken(await borrowed.runAll([selectPosition]))).catch(
+      use(patience, async (borrowed) => {
+        const { statement, toToken } = readingToken(borrowed.session);
+        return toToken(await borrowed.runAll([statement]));
+      }).catch(
         // The answer itself is known: it is given without.
         () => "",
       ),

@@ -1,13 +1,16 @@
 import type { TextRows, TextStatement } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Borrowed } from "./lease.ts";
+import type { Borrowed, Session } from "./lease.ts";
 
-/** A place in the history of one database cluster: everything committed before it is visible after it. */
-interface Position {
-  /** The cluster's identifier and timeline: positions of another one mean nothing here. */
+/** What a position belongs to: those of another cluster, or of another timeline, mean nothing here. */
+export interface History {
   readonly cluster: string;
   readonly timeline: number;
+}
+
+/** A place in the history of one database cluster: everything committed before it is visible after it. */
+interface Position extends History {
   readonly lsn: bigint;
 }
 
@@ -22,12 +25,32 @@ const positionText = `
          (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::int8,
          pg_is_in_recovery()`;
 
-/** Reads what `toWriteToken` makes a token of. */
-export const selectPosition: TextStatement = { text: positionText, values: [] };
+const selectPosition: TextStatement = { text: positionText, values: [] };
+// What is left to ask of a server whose history is known: to read that takes PostgreSQL longer than a small write.
+const selectLsn: TextStatement = { text: "SELECT pg_current_wal_lsn() - '0/0'", values: [] };
 
-/** The token of everything that was committed when the position was read. */
-export function toWriteToken(rows: TextRows): string {
-  const { cluster, timeline, lsn } = toPosition(rows).position;
+/** The statement that reads a write token, and what makes one of what it gave: of all that was committed by then. */
+export interface TokenReading {
+  readonly statement: TextStatement;
+  readonly toToken: (rows: TextRows) => string;
+}
+
+export function readingToken(session: Session): TokenReading {
+  const { history } = session;
+  if (history !== undefined) {
+    const toToken = (rows: TextRows): string => tokenOf({ ...history, lsn: BigInt(rows[0]?.[0] ?? 0) });
+    return { statement: selectLsn, toToken };
+  }
+  const toToken = (rows: TextRows): string => {
+    const { position, standby } = toPosition(rows);
+    const { cluster, timeline } = position;
+    if (!standby) session.history = { cluster, timeline };
+    return tokenOf(position);
+  };
+  return { statement: selectPosition, toToken };
+}
+
+function tokenOf({ cluster, timeline, lsn }: Position): string {
   return `1.${cluster}.${timeline}.${lsn}`;
 }
 

@@ -191,7 +191,8 @@ async function judge(executed: readonly string[]): Promise<(readonly [sql: strin
 }
 
 const tags = new Set(["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"]);
-const POSITION = /^SELECT \(SELECT system_identifier FROM pg_control_system\(\)\), /;
+const POSITION =
+  /^SELECT (pg_current_wal_lsn\(\) - '0\/0'$|\(SELECT system_identifier FROM pg_control_system\(\)\), )/;
 // Under names of ours, which no caller's statement ever has.
 const ownStatements = [
   POSITION,
