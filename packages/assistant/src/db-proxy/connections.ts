@@ -4,6 +4,7 @@ import { type Connection, Pool, type PoolClient, type PoolConfig } from "pg";
 import { guardFrames } from "./frame-guard.ts";
 import { type Borrowed, Lease, type Session } from "./lease.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
+import { OwnStatements } from "./own-statements.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
 import { RoundTooLargeError } from "./round.ts";
 
@@ -46,6 +47,7 @@ const sessionSettings = {
 export function createConnections(options: ConnectionsOptions): Connections {
   const { limits, logger, slices } = options;
   const sessions = new WeakMap<PoolClient, Session>();
+  const own = new OwnStatements();
   const pool = new Pool(toPoolConfig(options));
   pool.on("connect", (client) => {
     // `pg` emits what ends a connection also while nobody has borrowed it; without a listener, and there is
@@ -61,7 +63,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   return {
     withConnection: async (signal, use) => {
       const client = await connect(pool, signal, limits);
-      const session = sessions.get(client) ?? { prepared: new PreparedStatements(), history: undefined };
+      const session = sessions.get(client) ?? { prepared: new PreparedStatements(own), history: undefined };
       sessions.set(client, session);
       const lease = new Lease(client, { limits, slices, session });
       const cancel = (): void => lease.cancel();

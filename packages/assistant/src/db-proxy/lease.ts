@@ -64,6 +64,13 @@ export interface Borrowed {
   letRun(): void;
 }
 
+/** A statement as it goes out, and whose text it has. */
+interface Composed {
+  readonly text: string;
+  readonly own: boolean;
+  readonly sent: Outgoing;
+}
+
 export interface LeaseOptions {
   readonly limits: DbProxyLimits;
   readonly slices: TimeSlices;
@@ -73,7 +80,7 @@ export interface LeaseOptions {
 // All that DISCARD ALL does, but for what is prepared, where we have prepared statements of our own (those of others
 // no step can run), and for the plans of the database's own functions and foreign keys: to make those anew for every
 // borrower takes a tenth of the throughput. RESET ALL leaves the role alone.
-const CLEAN = [
+const CLEAN_TEXTS = [
   "SET SESSION AUTHORIZATION DEFAULT",
   "RESET ALL",
   "CLOSE ALL",
@@ -81,7 +88,8 @@ const CLEAN = [
   "DISCARD TEMP",
   "DISCARD SEQUENCES",
   "SELECT pg_catalog.pg_advisory_unlock_all()",
-].map(ofOurOwn);
+];
+const CLEAN = CLEAN_TEXTS.map(ofOurOwn);
 const CLEAN_MS = 5_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -178,6 +186,13 @@ export class Lease implements Borrowed {
     return this.#options.limits.preparedStatements ? CLEAN : [...CLEAN, ofOurOwn("DEALLOCATE ALL")];
   }
 
+  // As soon as all of it is prepared it is the same bytes each time.
+  #readyCleaning(): Buffer | undefined {
+    const { prepared } = this.session;
+    if (!this.#options.limits.preparedStatements || !prepared.hasOwn(CLEAN_TEXTS)) return undefined;
+    return Buffer.concat(CLEAN_TEXTS.map((text) => prepared.own(text).running));
+  }
+
   #isAlive(): boolean {
     return !this.#cancelled && this.#lost === undefined;
   }
@@ -192,11 +207,13 @@ export class Lease implements Borrowed {
   ): Promise<RoundOutcome> {
     const { slices } = this.#options;
     const { prepared } = this.session;
-    const outgoing = this.#compose(last === true ? [...statements, ...this.#cleaning()] : statements);
-    const closing = prepared.takeClosing();
+    const tail = last === true ? this.#readyCleaning() : undefined;
+    const outgoing = this.#compose(
+      last === true && tail === undefined ? [...statements, ...this.#cleaning()] : statements,
+    );
     const round = new Round(
       outgoing.map(({ sent }) => sent),
-      { maxBytes: maxBytes ?? this.#bytesLeft, slices, closing },
+      { maxBytes: maxBytes ?? this.#bytesLeft, slices, closing: prepared.takeClosing(), tail },
     );
     this.#used = true;
     this.#client.query(round);
@@ -204,48 +221,66 @@ export class Lease implements Borrowed {
     if (maxBytes === undefined) this.#bytesLeft -= outcome.bytes;
     this.#remember(outgoing, outcome);
     this.#used = last !== true || outcome.failure !== undefined;
-    return this.#withoutCleaning(outcome, statements.length);
+    return this.#withoutCleaning(outcome, { count: statements.length, cleaned: last === true });
   }
 
   // What is left out where a statement is prepared already: its text, and to describe it.
-  #compose(statements: readonly FlushStatement[]): readonly { text: string; sent: Outgoing }[] {
-    const { limits } = this.#options;
-    const { prepared } = this.session;
+  #compose(statements: readonly FlushStatement[]): readonly Composed[] {
+    // Those that stand in this flush more than once are prepared once.
     const named = new Map<string, string>();
-    return statements.map(({ text, execute, description, once }) => {
-      const run = execute === undefined ? {} : { execute };
-      const kept = limits.preparedStatements && once !== true && prepared.keeps(text);
-      const believed = description === "unknown" ? undefined : description;
-      const found =
-        named.get(text) ?? (description === "unknown" ? undefined : prepared.nameOf(text, believed));
-      if (kept && found !== undefined) return { text, sent: { name: found, ...run } };
-      const whose = description === undefined ? "tandem" : "caller";
-      const name = kept ? prepared.newName(text, whose) : "";
-      if (kept) named.set(text, name);
-      const describe = description === undefined ? {} : { describe: true };
-      return { text, sent: { name, parse: text, ...describe, ...run } };
+    return statements.map((statement) => {
+      const kept = this.#options.limits.preparedStatements && statement.once !== true;
+      if (statement.description === undefined) return this.#composeOwn(statement, kept, named);
+      return this.#composeCallers({ ...statement, description: statement.description }, kept, named);
     });
   }
 
-  // What PostgreSQL has not said that it prepared is not: an error before it skips a Parse, too.
-  #remember(
-    outgoing: readonly { readonly text: string; readonly sent: Outgoing }[],
-    { answers, failure }: RoundOutcome,
-  ): void {
+  #composeOwn({ text, execute }: FlushStatement, kept: boolean, named: Map<string, string>): Composed {
+    const run = execute === undefined ? {} : { execute };
+    if (!kept) return { text, own: true, sent: { name: "", parse: text, ...run } };
+    const { name, running, isPrepared } = this.session.prepared.own(text);
+    const ran = execute?.values.length === 0 && execute.maxRows === undefined ? { running } : run;
+    if (isPrepared || named.has(text)) return { text, own: true, sent: { name, ...ran } };
+    named.set(text, name);
+    return { text, own: true, sent: { name, parse: text, ...ran } };
+  }
+
+  #composeCallers(
+    { text, execute, description }: FlushStatement & Required<Pick<FlushStatement, "description">>,
+    keeping: boolean,
+    named: Map<string, string>,
+  ): Composed {
     const { prepared } = this.session;
-    for (const [at, { text, sent }] of outgoing.entries()) {
+    const run = execute === undefined ? {} : { execute };
+    const kept = keeping && prepared.keeps(text);
+    const known = description === "unknown" ? undefined : prepared.nameOf(text, description);
+    const found = named.get(text) ?? known;
+    if (kept && found !== undefined) return { text, own: false, sent: { name: found, ...run } };
+    const name = kept ? prepared.newName(text) : "";
+    if (kept) named.set(text, name);
+    return { text, own: false, sent: { name, parse: text, describe: true, ...run } };
+  }
+
+  // What PostgreSQL has not said that it prepared is not: an error before it skips a Parse, too.
+  #remember(outgoing: readonly Composed[], { answers, failure }: RoundOutcome): void {
+    const { prepared } = this.session;
+    for (const [at, { text, own, sent }] of outgoing.entries()) {
       const { parsed, description } = answers[at] ?? {};
       if (parsed !== true || sent.name === "") continue;
-      if (sent.describe === true && description === undefined) prepared.discard(sent.name);
+      if (own) prepared.addOwn(text);
+      else if (description === undefined) prepared.discard(sent.name);
       else prepared.add(text, sent.name, description);
     }
     // Somebody has taken them away: DEALLOCATE ALL, or a pooler.
     if (failure !== undefined && isMissing(failure.error)) prepared.forgetAll();
   }
 
-  #withoutCleaning({ answers, failure, bytes }: RoundOutcome, count: number): RoundOutcome {
+  #withoutCleaning(
+    { answers, failure, bytes }: RoundOutcome,
+    { count, cleaned }: { readonly count: number; readonly cleaned: boolean },
+  ): RoundOutcome {
     const asked = answers.slice(0, count);
-    const onlyCleaning = failure !== undefined && failure.at >= count && answers.length > count;
+    const onlyCleaning = failure !== undefined && failure.at >= count && cleaned;
     if (failure === undefined || onlyCleaning) return { answers: asked, failure: undefined, bytes };
     // What PostgreSQL said when it ended a session on which nothing ran says more than that it is gone.
     const lost = this.#lost !== undefined && "severity" in this.#lost ? this.#lost : undefined;

@@ -11,6 +11,8 @@ export interface Outgoing {
   readonly parse?: string;
   readonly describe?: boolean;
   readonly execute?: { readonly values: readonly Bound[]; readonly maxRows?: number };
+  /** In place of `execute`: the messages that run it, as they are. */
+  readonly running?: Buffer;
 }
 
 /** What came back for a statement. */
@@ -44,7 +46,9 @@ export interface RoundOptions {
   readonly maxBytes: number;
   readonly slices: TimeSlices;
   /** Prepared statements that are not wanted any more. */
-  readonly closing?: readonly string[];
+  readonly closing: readonly string[];
+  /** Messages that run further statements, whose answers say nothing unless one of them fails. */
+  readonly tail: Buffer | undefined;
 }
 
 type Part = "parse" | "describe" | "execute";
@@ -61,9 +65,9 @@ export class Round implements Submittable {
   readonly #options: RoundOptions;
   readonly #settle: (outcome: RoundOutcome) => void;
   readonly #answers: readonly Answer[];
-  // PostgreSQL answers in order: what is still to come, and what of it is next.
-  readonly #expected: readonly { readonly at: number; readonly part: Part }[];
-  #next = 0;
+  // PostgreSQL answers in order: the statement whose answer is next, and the part of it.
+  #at = 0;
+  #part: Part = "parse";
   #connection: Connection | undefined;
   #paramTypes: readonly number[] = [];
   #bytes = 0;
@@ -73,7 +77,7 @@ export class Round implements Submittable {
     this.#statements = statements;
     this.#options = options;
     this.#answers = statements.map(() => ({ parsed: false, description: undefined, rows: [], tag: "" }));
-    this.#expected = statements.flatMap((statement, at) => partsOf(statement).map((part) => ({ at, part })));
+    this.#skip();
     const { promise, resolve } = Promise.withResolvers<RoundOutcome>();
     this.outcome = promise;
     this.#settle = resolve;
@@ -87,37 +91,66 @@ export class Round implements Submittable {
     connection.on("noData", this.#onNoData);
     const { stream } = connection;
     this.#options.slices
-      .run(encodingRound(this.#statements, this.#options.closing ?? []))
+      .run(encodingRound(this.#statements, this.#options))
       .then((round) => stream.write(round))
       // What can't be sent is a defect, and nothing of it has been sent.
       .catch((error: unknown) => stream.destroy(error instanceof Error ? error : undefined));
   }
 
   // `pg` hands on everything but these.
-  readonly #onParse = (): void => this.#answer("parse", (answer) => (answer.parsed = true));
+  readonly #onParse = (): void => {
+    const answer = this.#next("parse");
+    if (answer !== undefined) answer.parsed = true;
+  };
   readonly #onParameters = (message: { dataTypeIDs: number[] }): void => {
     this.#paramTypes = message.dataTypeIDs;
   };
   readonly #onNoData = (): void => this.handleRowDescription({ fields: [] });
 
-  #answer(part: Part, note: (answer: Answer) => void): void {
-    const expected = this.#expected[this.#next];
-    const answer = this.#answers[expected?.at ?? -1];
-    if (this.#failure !== undefined || expected?.part !== part || answer === undefined) return;
-    note(answer);
-    this.#next += 1;
+  /** Whose answer this part is. Undefined behind a failure, and for the tail. */
+  #next(part: Part): Answer | undefined {
+    if (this.#failure !== undefined || this.#part !== part) return undefined;
+    const answer = this.#answers[this.#at];
+    if (part === "execute") {
+      this.#at += 1;
+      this.#part = "parse";
+    } else {
+      this.#part = part === "parse" ? "describe" : "execute";
+    }
+    this.#skip();
+    return answer;
+  }
+
+  // What is not asked for of a statement isn't answered.
+  #skip(): void {
+    for (;;) {
+      const statement = this.#statements[this.#at];
+      if (statement === undefined) return;
+      if (this.#part === "parse") {
+        if (statement.parse !== undefined) return;
+        this.#part = "describe";
+      }
+      if (this.#part === "describe") {
+        if (statement.describe === true) return;
+        this.#part = "execute";
+      }
+      if (statement.execute !== undefined || statement.running !== undefined) return;
+      this.#at += 1;
+      this.#part = "parse";
+    }
   }
 
   handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
     const description = { paramTypes: this.#paramTypes, fields };
-    this.#answer("describe", (answer) => (answer.description = description));
+    const answer = this.#next("describe");
+    if (answer !== undefined) answer.description = description;
   }
 
   handleDataRow(message: { fields: (string | null)[]; length: number }): void {
     if (this.#failure !== undefined) return;
     this.#bytes += message.length;
     if (this.#bytes <= this.#options.maxBytes) {
-      this.#answers[this.#expected[this.#next]?.at ?? -1]?.rows.push(message.fields);
+      this.#answers[this.#at]?.rows.push(message.fields);
       return;
     }
     const error = new RoundTooLargeError();
@@ -126,11 +159,12 @@ export class Round implements Submittable {
   }
 
   handleCommandComplete(message: { text: string }): void {
-    this.#answer("execute", (answer) => (answer.tag = message.text));
+    const answer = this.#next("execute");
+    if (answer !== undefined) answer.tag = message.text;
   }
 
   handlePortalSuspended(): void {
-    this.#answer("execute", () => undefined);
+    this.#next("execute");
   }
 
   handleEmptyQuery(): void {
@@ -169,14 +203,6 @@ export class Round implements Submittable {
   }
 
   #fail(error: Error): void {
-    this.#failure ??= { at: this.#expected[this.#next]?.at ?? this.#statements.length, error };
+    this.#failure ??= { at: this.#at, error };
   }
-}
-
-function partsOf({ parse, describe, execute }: Outgoing): readonly Part[] {
-  return [
-    ...(parse === undefined ? [] : (["parse"] as const)),
-    ...(describe === true ? (["describe"] as const) : []),
-    ...(execute === undefined ? [] : (["execute"] as const)),
-  ];
 }
