@@ -37,6 +37,15 @@ export { runService, type ServiceOptions, type ServiceStart } from "./process/ru
 export { SettingError, Settings } from "./process/settings.ts";
 export type { HandlerContext } from "./server/handler-context.ts";
 export type { Handlers, Interceptor } from "./server/handlers.ts";
+export {
+  type Item,
+  type ItemAnswer,
+  type ItemCall,
+  type ItemListener,
+  type ItemMethod,
+  itemMethod,
+} from "./server/item-call.ts";
+export type { MessageStream, MessageStreamHandler, MessageStreamReader } from "./server/message-stream.ts";
 export { type DrainResult, ListenError, RpcServer, type RpcServerOptions } from "./server/server.ts";
 export { settlesWithin } from "./settles-within.ts";
 export { createTimeSlices, type Interruptible, type TimeSlices } from "./time-slices.ts";

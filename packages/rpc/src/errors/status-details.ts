@@ -32,10 +32,19 @@ const MAX_NAME_BYTES = 128;
 
 /** What grpc-js sends for an error: code, message, and the details as a trailer. */
 export function toStatus(error: HandlerError): Pick<StatusObject, "code" | "details" | "metadata"> {
-  const message = cutToBytes(error.message.toWellFormed(), MAX_MESSAGE_BYTES);
+  const message = toMessage(error);
   const metadata = new Metadata();
   metadata.set(DETAILS_HEADER, Buffer.from(encodeDetails(error, message)));
   return { code: error.code, details: message, metadata };
+}
+
+/** The same as one encoded google.rpc.Status, which is what the trailer holds, too. */
+export function toStatusMessage(error: HandlerError): Uint8Array {
+  return encodeDetails(error, toMessage(error));
+}
+
+function toMessage(error: HandlerError): string {
+  return cutToBytes(error.message.toWellFormed(), MAX_MESSAGE_BYTES);
 }
 
 /** The handler's error that a status carries, or nothing where no handler of ours made it. */

@@ -1,6 +1,6 @@
-import type { StatusObject } from "@grpc/grpc-js";
+import type { status, StatusObject } from "@grpc/grpc-js";
 import { HandlerError } from "../errors/handler-error.ts";
-import { toStatus } from "../errors/status-details.ts";
+import { toStatus, toStatusMessage } from "../errors/status-details.ts";
 import type { HandlerContext } from "./handler-context.ts";
 
 export type AnswerStatus = Pick<StatusObject, "code" | "details" | "metadata">;
@@ -10,11 +10,24 @@ export type AnswerStatus = Pick<StatusObject, "code" | "details" | "metadata">;
  * HandlerError not a word crosses the wire.
  */
 export function toAnswer(error: unknown, context: HandlerContext): AnswerStatus {
+  const answer = toEncoded(toDecided(error, context), context, toStatus);
+  answer.metadata.merge(context.responseTrailers);
+  return answer;
+}
+
+/** The same for an item of a stream: an encoded google.rpc.Status. */
+export function toItemAnswer(
+  error: unknown,
+  context: HandlerContext,
+): { readonly code: status; readonly bytes: Uint8Array } {
+  const decided = toDecided(error, context);
+  return { code: decided.code, bytes: toEncoded(decided, context, toStatusMessage) };
+}
+
+function toDecided(error: unknown, context: HandlerContext): HandlerError {
   const decided = isOwn(error) ? error : fromForeign(error);
   logFailure(decided, error, context);
-  const status = toEncodedStatus(decided, context);
-  status.metadata.merge(context.responseTrailers);
-  return status;
+  return decided;
 }
 
 // What a peer's handler decided was about another request: the outcome that it names is not this one's.
@@ -22,13 +35,13 @@ function isOwn(error: unknown): error is HandlerError {
   return error instanceof HandlerError && error.method === undefined;
 }
 
-function toEncodedStatus(decided: HandlerError, context: HandlerContext): AnswerStatus {
+function toEncoded<T>(decided: HandlerError, context: HandlerContext, encode: (error: HandlerError) => T): T {
   try {
-    return toStatus(decided);
+    return encode(decided);
   } catch (error) {
     // A number in it that protobuf can't hold: a defect, but not one that the caller may wait for in vain.
     context.logger.error({ err: error }, "the handler's error can't be encoded");
-    return toStatus(fromForeign(error));
+    return encode(fromForeign(error));
   }
 }
 

@@ -43,7 +43,11 @@ export interface HandlerContext {
 
 /** The id that a call came with, or else a new one. */
 export function toCallId(metadata: Metadata): string {
+  return parseCallId(metadata.get(CALL_ID_HEADER)[0]);
+}
+
+/** The same, of what was given for it. */
+export function parseCallId(given: unknown): string {
   // One that would forge or flood a line of the log is replaced, not cleaned.
-  const given = metadata.get(CALL_ID_HEADER)[0];
   return typeof given === "string" && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
 }

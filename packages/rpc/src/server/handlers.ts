@@ -8,6 +8,7 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 import type { HandlerContext } from "./handler-context.ts";
+import type { MessageStreamHandler } from "./message-stream.ts";
 
 type Awaitable<T> = T | Promise<T>;
 
@@ -34,10 +35,12 @@ type HandlerOf<M> =
             context: HandlerContext,
           ) => Awaitable<MessageInitShape<O>>
         : M extends DescMethodBiDiStreaming<infer I, infer O>
-          ? (
-              requests: AsyncIterable<MessageShape<I>>,
-              context: HandlerContext,
-            ) => AsyncIterable<MessageInitShape<O>>
+          ?
+              | MessageStreamHandler
+              | ((
+                  requests: AsyncIterable<MessageShape<I>>,
+                  context: HandlerContext,
+                ) => AsyncIterable<MessageInitShape<O>>)
           : never;
 
 /**

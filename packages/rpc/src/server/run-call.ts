@@ -2,10 +2,11 @@ import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@b
 import { Metadata, status } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, UntypedHandleCall } from "@grpc/grpc-js";
 import { once } from "node:events";
-import { HandlerError } from "../errors/handler-error.ts";
 import { type AnswerStatus, toAnswer } from "./answer.ts";
 import type { HandlerContext } from "./handler-context.ts";
-import { isResend } from "./resends.ts";
+import type { ItemSurroundings } from "./item-call.ts";
+import { type MessageStreamHandler, runMessageStream } from "./message-stream.ts";
+import { refusal } from "./resends.ts";
 import type { RunningCall } from "./running-call.ts";
 
 type Unary = (
@@ -24,7 +25,7 @@ export interface CallRunner {
     path: string,
   ) => RunningCall;
   readonly finish: (call: RunningCall) => void;
-  readonly intercept: (call: RunningCall, next: () => Promise<void>) => Promise<void>;
+  readonly intercept: ItemSurroundings["intercept"];
 }
 
 /** What grpc-js calls for a method with one request and one response. */
@@ -42,7 +43,7 @@ export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner
     const answer = async (): Promise<void> => {
       const failure = await attempt(running, async () => {
         try {
-          await runner.intercept(running, run);
+          await runner.intercept(context, run);
         } catch (error) {
           throw handled ? error : await refusal(() => running.decode(method.input, call.request), error);
         }
@@ -59,34 +60,52 @@ export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner
   };
 }
 
-/** What is said of a request that no handler has seen: of copies that were sent before, nobody here knows anything. */
-async function refusal(decode: () => Promise<object>, error: unknown): Promise<unknown> {
-  if (!(error instanceof HandlerError) || error.outcome !== "NOT_COMMITTED") return error;
-  const request = await decode().catch(() => ({}));
-  return isResend(request) ? error.withOutcome("UNKNOWN") : error;
-}
-
 /** What grpc-js calls for a method that streams, seen as many requests and many responses. */
 export function streamingCall(method: DescMethod, handler: Streaming, runner: CallRunner): UntypedHandleCall {
+  return streamedCall(method, runner, async (stream, running) => {
+    const { context } = running;
+    const responses = handler(readRequests(method, stream, running), context);
+    for await (const response of untilAborted(responses, context.signal)) {
+      const bytes = await running.encode(method.output, response);
+      running.recheckAdmission();
+      await write(stream, bytes, context);
+    }
+  });
+}
+
+/** The same, for a handler that reads and writes messages as bytes. */
+export function messageStreamCall(
+  method: DescMethod,
+  handler: MessageStreamHandler,
+  runner: CallRunner & Pick<ItemSurroundings, "logger">,
+): UntypedHandleCall {
+  return streamedCall(method, runner, (stream, running) => {
+    const { context, codec } = running;
+    const { intercept, logger } = runner;
+    return runMessageStream(stream, running, {
+      handler,
+      surroundings: { stream: context, codec, intercept, logger },
+    });
+  });
+}
+
+function streamedCall(
+  method: DescMethod,
+  runner: CallRunner,
+  run: (stream: ServerDuplexStream<Buffer, Buffer>, running: RunningCall) => Promise<void>,
+): UntypedHandleCall {
   return (stream: ServerDuplexStream<Buffer, Buffer>): void => {
     const running = runner.begin(stream, toPath(method));
     const { context } = running;
-    const run = async (): Promise<void> => {
-      const responses = handler(readRequests(method, stream, running), context);
-      for await (const response of untilAborted(responses, context.signal)) {
-        const bytes = await running.encode(method.output, response);
-        running.recheckAdmission();
-        await write(stream, bytes, context);
-      }
-    };
     const answer = async (): Promise<void> => {
-      const failure = await attempt(running, () => runner.intercept(running, run));
+      const failure = await attempt(running, () => runner.intercept(context, () => run(stream, running)));
       if (failure === undefined) {
         stream.end(context.responseTrailers);
       } else {
         // Only the event carries the code and the details; destroy(error) would end it without either.
         stream.emit("error", toError(failure));
       }
+      await running.itemsEnded();
       runner.finish(running);
     };
     answer().catch((error: unknown) => stream.emit("error", toError(abandon(context, error))));

@@ -1,15 +1,13 @@
-import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { Metadata } from "@grpc/grpc-js";
 import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
 import { HandlerError } from "../errors/handler-error.ts";
 import type { Admission } from "../identity/admission.ts";
-import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { type HandlerContext, toCallId } from "./handler-context.ts";
-import { MAX_DEPTH, TooManyFieldsError } from "../count-fields.ts";
-import { decoding } from "../decode.ts";
-import { encoding } from "../encode.ts";
-import type { TimeSlices } from "../time-slices.ts";
+import { type Codec, decodeRequest, encodeResponse } from "./codec.ts";
+import { endedBy, type Ending } from "./endings.ts";
+import type { ItemCalls } from "./item-calls.ts";
 
 export interface RunningCallOptions {
   readonly call: ServerSurfaceCall;
@@ -17,28 +15,22 @@ export interface RunningCallOptions {
   /** Streams are judged anew while they run; who calls once is judged once. */
   readonly streaming: boolean;
   readonly admission: Admission;
-  readonly limits: RpcLimits;
+  readonly codec: Codec;
   readonly logger: Logger;
   readonly draining: AbortSignal;
-  readonly slices: TimeSlices;
 }
-
-const ENDINGS = {
-  CANCELLED_BY_CALLER: "Nobody waits for the answer any more.",
-  DRAINING: "This instance stopped before the call was through: whether it took effect is not known.",
-} as const;
 
 /** One call while its handler runs: its context, its cancellation, and the way in and out of bytes. */
 export class RunningCall {
   readonly context: HandlerContext;
   readonly streaming: boolean;
+  readonly codec: Codec;
   readonly #admission: Admission;
-  readonly #limits: RpcLimits;
-  readonly #slices: TimeSlices;
   /** Settles when the answer is on its way. */
   readonly finished: Promise<void>;
   readonly #ended = new AbortController();
   readonly #finished: () => void;
+  #items: ItemCalls | undefined;
   #answered = false;
   #decoded = 0;
 
@@ -46,8 +38,7 @@ export class RunningCall {
     const { call, method, admission, logger, draining } = options;
     this.#admission = admission;
     this.streaming = options.streaming;
-    this.#limits = options.limits;
-    this.#slices = options.slices;
+    this.codec = options.codec;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.finished = promise;
     this.#finished = resolve;
@@ -71,10 +62,9 @@ export class RunningCall {
   }
 
   /** Tells the handler, where it still runs, to give up. How far it came by then is not known here. */
-  end(reason: "CANCELLED_BY_CALLER" | "DRAINING"): void {
+  end(reason: Ending): void {
     if (this.#answered || this.#ended.signal.aborted) return;
-    const message = ENDINGS[reason];
-    this.#ended.abort(new HandlerError({ reason, message, outcome: "UNKNOWN" }));
+    this.#ended.abort(endedBy(reason));
   }
 
   /**
@@ -92,6 +82,21 @@ export class RunningCall {
     }
   }
 
+  /** From here on these are part of it. */
+  carry(items: ItemCalls): void {
+    this.#items = items;
+  }
+
+  /** How many calls it stands for: a stream, for the items that run on it. */
+  get load(): number {
+    return Math.max(1, this.#items?.running ?? 0);
+  }
+
+  /** Resolves when no item of it runs. */
+  async itemsEnded(): Promise<void> {
+    await this.#items?.ended();
+  }
+
   /** From here on the end of the call is no cancellation: grpc-js reports both alike. */
   finish(): void {
     this.#answered = true;
@@ -99,41 +104,14 @@ export class RunningCall {
   }
 
   async decode<I extends DescMessage>(schema: I, bytes: Uint8Array): Promise<MessageShape<I>> {
-    const { maxRequestBytes, maxRequestFields } = this.#limits;
     // What earlier messages of the stream did stays done.
     const outcome = this.#decoded === 0 ? "NOT_COMMITTED" : "UNKNOWN";
     this.#decoded += 1;
-    if (bytes.byteLength > maxRequestBytes) {
-      const message = `The message has ${bytes.byteLength} bytes, the limit is ${maxRequestBytes}: send less at a time.`;
-      throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
-    }
-    try {
-      return await this.#slices.run(decoding(schema, bytes, maxRequestFields));
-    } catch (cause) {
-      if (cause instanceof TooManyFieldsError) {
-        const message = `The message has ${cause.message}: send less at a time.`;
-        throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
-      }
-      throw new HandlerError({
-        reason: "INVALID_REQUEST",
-        message: `This is not a ${schema.typeName}, or it is nested more than ${MAX_DEPTH} deep.`,
-        outcome,
-        cause,
-      });
-    }
+    return decodeRequest(schema, bytes, { ...this.codec, outcome });
   }
 
   async encode<O extends DescMessage>(schema: O, response: MessageInitShape<O>): Promise<Buffer> {
-    const bytes = await this.#slices.run(encoding(schema, create(schema, response)));
-    const { maxResponseBytes } = this.#limits;
-    if (bytes.byteLength <= maxResponseBytes)
-      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    // By now the handler has done its work: a handler whose effects could be lost this way must check
-    // the size itself, before it commits.
-    throw new HandlerError({
-      reason: "RESULT_TOO_LARGE",
-      outcome: "UNKNOWN",
-      message: `The answer has ${bytes.byteLength} bytes, the limit is ${maxResponseBytes}: ask for less at a time.`,
-    });
+    const bytes = await encodeResponse(schema, response, this.codec);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 }

@@ -22,13 +22,15 @@ import { checkPlaintext } from "../identity/loopback.ts";
 import type { Logger } from "../logger.ts";
 import { addReflection } from "../reflection.ts";
 import { settlesWithin } from "../settles-within.ts";
+import type { Codec } from "./codec.ts";
 import { createEntrance, type Entrance } from "./entrance.ts";
 import { sendAway } from "./send-away.ts";
 import { createTimeSlices } from "../time-slices.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { Handlers, Interceptor } from "./handlers.ts";
 import { isResendable } from "./resends.ts";
-import { type CallRunner, streamingCall, unaryCall } from "./run-call.ts";
+import type { MessageStreamHandler } from "./message-stream.ts";
+import { type CallRunner, messageStreamCall, streamingCall, unaryCall } from "./run-call.ts";
 import { RunningCall } from "./running-call.ts";
 
 export interface RpcServerOptions {
@@ -61,7 +63,7 @@ export class RpcServer {
   readonly #interceptors: readonly Interceptor[];
   readonly #running = new Set<RunningCall>();
   readonly #draining = new AbortController();
-  readonly #slices = createTimeSlices();
+  readonly #codec: Codec;
   readonly #services: DescService[] = [];
   readonly #resendable = new Set<string>();
   readonly #entrance: Entrance;
@@ -74,6 +76,7 @@ export class RpcServer {
   constructor(options: RpcServerOptions) {
     this.#logger = options.logger;
     this.#limits = { ...defaultRpcLimits, ...options.limits };
+    this.#codec = { limits: this.#limits, slices: createTimeSlices() };
     this.#interceptors = options.interceptors ?? [];
     this.#reflection = options.reflection ?? false;
     this.#identity = options.identity;
@@ -117,8 +120,11 @@ export class RpcServer {
         responseDeserialize: asIs,
       };
       // The handlers' type is derived from the same descriptors that are walked here.
-      const handler = handlers[method.localName as keyof Handlers<S>] as AnyHandler;
-      implementation[method.localName] = this.#toGrpc(method, handler.bind(handlers));
+      const handler = handlers[method.localName as keyof Handlers<S>] as AnyHandler | MessageStreamHandler;
+      implementation[method.localName] =
+        typeof handler === "function"
+          ? this.#toGrpc(method, handler.bind(handlers))
+          : messageStreamCall(method, handler, this.#runner(method));
     }
     this.#grpc.addService(definition, implementation);
     this.#services.push(service);
@@ -158,7 +164,7 @@ export class RpcServer {
     // told to leave, and a handler refuses what had begun to arrive by then.
     const away = sendAway(this.#grpc);
     await settlesWithin(Promise.all([...this.#running].map((call) => call.finished)), timeoutMs);
-    const forced = this.#running.size;
+    const forced = [...this.#running].reduce((calls, { load }) => calls + load, 0);
     if (forced > 0) this.#logger.warn({ forced }, "calls were still running at the end of the drain");
     for (const call of this.#running) call.end("DRAINING");
     await settlesWithin(away, Math.min(this.#limits.leaveTimeoutMs, Math.max(0, until - Date.now())));
@@ -189,11 +195,7 @@ export class RpcServer {
   }
 
   #toGrpc(method: DescMethod, handler: AnyHandler): UntypedHandleCall {
-    const runner: CallRunner = {
-      begin: (call, path) => this.#begin(call, path, method.methodKind !== "unary"),
-      finish: (call) => this.#finish(call),
-      intercept: (running, next) => this.#intercept(running, next),
-    };
+    const runner = this.#runner(method);
     switch (method.methodKind) {
       case "unary":
         return unaryCall(method, (request, context) => awaited(handler(request, context)), runner);
@@ -206,6 +208,15 @@ export class RpcServer {
     }
   }
 
+  #runner(method: DescMethod): CallRunner & { readonly logger: Logger } {
+    return {
+      begin: (call, path) => this.#begin(call, path, method.methodKind !== "unary"),
+      finish: (call) => this.#finish(call),
+      intercept: (context, next) => this.#intercept(context, next),
+      logger: this.#logger,
+    };
+  }
+
   #begin(call: ServerSurfaceCall, method: string, streaming: boolean): RunningCall {
     const draining = this.#draining.signal;
     const running = new RunningCall({
@@ -213,10 +224,9 @@ export class RpcServer {
       method,
       streaming,
       admission: this.#entrance.admissionOf(call),
-      limits: this.#limits,
+      codec: this.#codec,
       logger: this.#logger,
       draining,
-      slices: this.#slices,
     });
     if (!draining.aborted) this.#running.add(running);
     return running;
@@ -232,8 +242,7 @@ export class RpcServer {
     call.finish();
   }
 
-  async #intercept(running: RunningCall, next: () => Promise<void>): Promise<void> {
-    const { context } = running;
+  async #intercept(context: HandlerContext, next: () => Promise<void>): Promise<void> {
     if (context.draining.aborted) {
       throw new HandlerError({
         reason: "DRAINING",

@@ -1,0 +1,59 @@
+import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { MAX_DEPTH, TooManyFieldsError } from "../count-fields.ts";
+import { decoding } from "../decode.ts";
+import { encoding } from "../encode.ts";
+import { HandlerError } from "../errors/handler-error.ts";
+import type { OutcomeName } from "../errors/reasons.ts";
+import type { RpcLimits } from "../limits.ts";
+import type { TimeSlices } from "../time-slices.ts";
+
+/** What messages are decoded and encoded with: within the limits, and large ones in slices of time. */
+export interface Codec {
+  readonly limits: RpcLimits;
+  readonly slices: TimeSlices;
+}
+
+/** Decodes a request. Fails with a HandlerError of this outcome where it is too large, or none of its kind. */
+export async function decodeRequest<I extends DescMessage>(
+  schema: I,
+  bytes: Uint8Array,
+  { limits, slices, outcome = "NOT_COMMITTED" }: Codec & { readonly outcome?: OutcomeName },
+): Promise<MessageShape<I>> {
+  const { maxRequestBytes, maxRequestFields } = limits;
+  if (bytes.byteLength > maxRequestBytes) {
+    const message = `The message has ${bytes.byteLength} bytes, the limit is ${maxRequestBytes}: send less at a time.`;
+    throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
+  }
+  try {
+    return await slices.run(decoding(schema, bytes, maxRequestFields));
+  } catch (cause) {
+    if (cause instanceof TooManyFieldsError) {
+      const message = `The message has ${cause.message}: send less at a time.`;
+      throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
+    }
+    throw new HandlerError({
+      reason: "INVALID_REQUEST",
+      message: `This is not a ${schema.typeName}, or it is nested more than ${MAX_DEPTH} deep.`,
+      outcome,
+      cause,
+    });
+  }
+}
+
+/** Encodes a response. Fails with a HandlerError where it is larger than one may be. */
+export async function encodeResponse<O extends DescMessage>(
+  schema: O,
+  response: MessageInitShape<O>,
+  { limits, slices }: Codec,
+): Promise<Uint8Array> {
+  const bytes = await slices.run(encoding(schema, create(schema, response)));
+  const { maxResponseBytes } = limits;
+  if (bytes.byteLength <= maxResponseBytes) return bytes;
+  // By now the handler has done its work: a handler whose effects could be lost this way must check
+  // the size itself, before it commits.
+  throw new HandlerError({
+    reason: "RESULT_TOO_LARGE",
+    outcome: "UNKNOWN",
+    message: `The answer has ${bytes.byteLength} bytes, the limit is ${maxResponseBytes}: ask for less at a time.`,
+  });
+}
