@@ -46,6 +46,7 @@ import {
 
 /** The way into this service's database for a peer: whole transactions, what became of them, and reads. */
 export interface DbProxy extends AsyncDisposable {
+  readonly limits: DbProxyLimits;
   transaction(request: TransactionRequest, caller: Caller): Promise<TransactionResponse>;
   receipt(request: GetReceiptRequest, caller: Caller): Promise<GetReceiptResponse>;
   query(request: QueryRequest, caller: Caller): Promise<QueryResponse>;
@@ -99,6 +100,7 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
     return response;
   };
   return {
+    limits,
     transaction: async (request, caller) => {
       // Where nothing is committed there is nothing to know again.
       if (request.requestId === "" || request.validateOnly) {

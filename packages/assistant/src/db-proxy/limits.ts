@@ -29,6 +29,16 @@ export interface DbProxyLimits {
   readonly maxKeyBytes: number;
   /** Of a response that is kept for a replay; a larger one is kept without its rows. */
   readonly maxStoredResponseBytes: number;
+  /** Items of a stream that run or whose answers wait to be sent; beyond it the stream is not read. Also of one message. */
+  readonly maxStreamItems: number;
+  /** Beyond as many bytes of requests that run, and of answers that wait to be sent, a stream is not read either. */
+  readonly maxStreamRequestBytes: number;
+  readonly maxUnsentBytes: number;
+  /** Answers go out in one message up to this size. */
+  readonly maxGatheredBytes: number;
+  /** After this a stream's caller is sent to another one, and for so long what crosses that is still taken. */
+  readonly maxStreamAgeMs: number;
+  readonly streamGraceMs: number;
 }
 
 const KIB = 1024;
@@ -51,6 +61,12 @@ export const defaultDbProxyLimits: DbProxyLimits = {
   preparedStatements: true,
   maxKeyBytes: 1_024,
   maxStoredResponseBytes: 64 * KIB,
+  maxStreamItems: 1_000,
+  maxStreamRequestBytes: 16 * KIB * KIB,
+  maxUnsentBytes: 4 * KIB * KIB,
+  maxGatheredBytes: 64 * KIB,
+  maxStreamAgeMs: 20_000,
+  streamGraceMs: 1_000,
 };
 
 /** How much longer than its own timeouts PostgreSQL is waited for: they are of no use on a silent link. */

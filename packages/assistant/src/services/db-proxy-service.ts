@@ -1,7 +1,13 @@
-import { type DbProxy as DbProxyService, Role } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import {
+  type DbProxy as DbProxyService,
+  Role,
+  type TransactionRequest,
+  type TransactionResponse,
+} from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError, type HandlerContext, type Handlers } from "@tandem/rpc";
 import type { DbProxy } from "../db-proxy/db-proxy.ts";
 import type { Caller } from "../db-proxy/run-transaction.ts";
+import { transactionStream } from "../db-proxy/stream/transaction-stream.ts";
 
 /** What a Probe tells of the instance that answers it. */
 export interface Instance {
@@ -11,10 +17,13 @@ export interface Instance {
   readonly schemaVersion: string;
 }
 
-/** tandem.assistant.v1.DbProxy. What is not there yet says so, as NOT_SUPPORTED. */
+/** tandem.assistant.v1.DbProxy. */
 export function dbProxyHandlers(dbProxy: DbProxy, instance: () => Instance): Handlers<typeof DbProxyService> {
+  const transaction = (request: TransactionRequest, context: HandlerContext): Promise<TransactionResponse> =>
+    dbProxy.transaction(request, callerOf(context));
   return {
-    transaction: (request, context) => dbProxy.transaction(request, callerOf(context)),
+    transaction,
+    transactionStream: transactionStream(transaction, dbProxy.limits),
     query: (request, context) => dbProxy.query(request, callerOf(context)),
     getReceipt: (request, context) => dbProxy.receipt(request, callerOf(context)),
     probe: (_, context) => {
@@ -22,9 +31,6 @@ export function dbProxyHandlers(dbProxy: DbProxy, instance: () => Instance): Han
       const role = standby ? Role.SECONDARY : Role.PRIMARY;
       const statements = [...dbProxy.statementsOf(callerOf(context).name)];
       return { instanceId: id, schemaVersion, role, statements };
-    },
-    transactionStream: () => {
-      throw new HandlerError({ reason: "NOT_SUPPORTED", message: "The stream is not supported yet." });
     },
   };
 }

@@ -1,0 +1,108 @@
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { ItemAnswer, MessageStream } from "@tandem/rpc";
+
+/** What goes out on a stream: an item's answer under its id, or that it takes no new items. */
+type Outgoing = { readonly id: bigint; readonly answer: ItemAnswer } | "go away";
+
+export interface AnswersOptions {
+  /** Answers go out together up to this size. */
+  readonly maxGatheredBytes: number;
+  /** Called whenever some have gone out. */
+  readonly onWritten: () => void;
+}
+
+/**
+ * The answers of a stream on their way out, in the order in which they come. While a message is being written they
+ * wait, and then go out together, if the caller reads more than one in a message.
+ */
+export class Answers {
+  /** Whether the caller takes several in one message. */
+  gathers = false;
+  readonly #stream: MessageStream;
+  readonly #options: AnswersOptions;
+  readonly #waiting: Outgoing[] = [];
+  #waitingBytes = 0;
+  #writing = false;
+
+  constructor(stream: MessageStream, options: AnswersOptions) {
+    this.#stream = stream;
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#waiting.length;
+  }
+
+  get bytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Whether all of them are on their way. */
+  get isIdle(): boolean {
+    return !this.#writing && this.#waiting.length === 0;
+  }
+
+  send(outgoing: Outgoing): void {
+    this.#waiting.push(outgoing);
+    this.#waitingBytes += sizeOf(outgoing);
+    this.#write();
+  }
+
+  #write(): void {
+    const [first] = this.#waiting;
+    if (this.#writing || first === undefined) return;
+    let bytes = sizeOf(first);
+    let count = 1;
+    while (this.gathers && count < this.#waiting.length) {
+      const next = sizeOf(this.#waiting[count]);
+      if (bytes + next > this.#options.maxGatheredBytes) break;
+      bytes += next;
+      count += 1;
+    }
+    const message = encode(this.#waiting.splice(0, count));
+    this.#waitingBytes -= bytes;
+    this.#writing = true;
+    this.#stream.write(message, this.#written);
+  }
+
+  readonly #written = (): void => {
+    this.#writing = false;
+    this.#write();
+    this.#options.onWritten();
+  };
+}
+
+function sizeOf(outgoing: Outgoing | undefined): number {
+  return typeof outgoing === "object" ? outgoing.answer.bytes.byteLength : 0;
+}
+
+/** As one TransactionStreamResponse: the first of them, with the others in `more`. */
+function encode([first, ...others]: readonly Outgoing[]): Uint8Array {
+  const writer = new BinaryWriter();
+  if (first !== undefined) write(first, writer);
+  for (const other of others) {
+    writer.uint32(TAG.more).fork();
+    write(other, writer);
+    writer.join();
+  }
+  return writer.finish();
+}
+
+function write(outgoing: Outgoing, writer: BinaryWriter): void {
+  if (outgoing === "go away") {
+    writer.uint32(TAG.goAway).bool(true);
+    return;
+  }
+  const { id, answer } = outgoing;
+  writer.uint32(TAG.id).uint64(id);
+  writer.uint32(TAG[answer.kind]).bytes(answer.bytes);
+}
+
+// Number and type of each field: https://protobuf.dev/programming-guides/encoding/#structure
+const TAG = {
+  id: (1 << 3) | 0,
+  response: (2 << 3) | 2,
+  error: (3 << 3) | 2,
+  goAway: (4 << 3) | 0,
+  more: (5 << 3) | 2,
+} as const;

@@ -1,0 +1,188 @@
+import {
+  DbProxy,
+  type TransactionRequest,
+  type TransactionResponse,
+} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import {
+  HandlerError,
+  type HandlerContext,
+  type Item,
+  type ItemAnswer,
+  type ItemCall,
+  type ItemListener,
+  type ItemMethod,
+  itemMethod,
+  type MessageStream,
+  type MessageStreamHandler,
+  type MessageStreamReader,
+} from "@tandem/rpc";
+import type { DbProxyLimits } from "../limits.ts";
+import { Answers } from "./answers.ts";
+import { readMessage, type ReceivedItem } from "./received-items.ts";
+
+/** Runs many transactions over one stream, each by the function that answers a call of Transaction. */
+export function transactionStream(
+  transaction: (
+    request: TransactionRequest,
+    context: HandlerContext,
+  ) => TransactionResponse | Promise<TransactionResponse>,
+  limits: DbProxyLimits,
+): MessageStreamHandler {
+  const method = itemMethod(DbProxy.method.transaction, transaction);
+  return { open: (stream, context) => new TransactionStream({ stream, context, method, limits }) };
+}
+
+interface OpenItem extends Item {
+  readonly id: bigint;
+}
+
+interface TransactionStreamOptions {
+  readonly stream: MessageStream;
+  readonly context: HandlerContext;
+  readonly method: ItemMethod;
+  readonly limits: DbProxyLimits;
+}
+
+/**
+ * One stream while it is open.
+ *
+ * States: open → leaving (`go_away` is sent, as it is old or the server drains: what comes is still taken, for it
+ * crossed that) → left (the grace is over: what comes is refused). Whatever the state, the stream ends when every item
+ * is answered and no more can come: its caller has half-closed it, it is left, or something has ended it.
+ */
+class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
+  readonly #stream: MessageStream;
+  readonly #context: HandlerContext;
+  readonly #method: ItemMethod;
+  readonly #limits: DbProxyLimits;
+  readonly #answers: Answers;
+  /** Those without an answer, by their ids. */
+  readonly #open = new Map<bigint, ItemCall<OpenItem>>();
+  /** What came and was not begun, since too much is under way. */
+  #behind: ReceivedItem[] = [];
+  /** Those whose handlers run, and the bytes of their requests. */
+  #running = 0;
+  #runningBytes = 0;
+  #state: "open" | "leaving" | "left" = "open";
+  #halfClosed = false;
+  #failure: { readonly error: unknown } | undefined;
+  #paused = false;
+  #timer: NodeJS.Timeout;
+
+  constructor({ stream, context, method, limits }: TransactionStreamOptions) {
+    this.#stream = stream;
+    this.#context = context;
+    this.#method = method;
+    this.#limits = limits;
+    const { maxGatheredBytes, maxStreamAgeMs } = limits;
+    this.#answers = new Answers(stream, { maxGatheredBytes, onWritten: () => this.#goOn() });
+    // Those that were opened together shall not all be opened anew together.
+    const ageMs = maxStreamAgeMs * (0.9 + 0.2 * Math.random());
+    this.#timer = setTimeout(this.#leave, ageMs);
+    context.draining.addEventListener("abort", this.#leave, { once: true });
+    if (context.draining.aborted) this.#leave();
+  }
+
+  message(bytes: Uint8Array): void {
+    if (this.#failure !== undefined) return;
+    const { maxStreamItems: maxItems } = this.#limits;
+    const { maxRequestBytes } = this.#stream.limits;
+    try {
+      const { items, readsMore } = readMessage(bytes, { maxItems, maxRequestBytes, now: Date.now() });
+      if (readsMore) this.#answers.gathers = true;
+      for (const item of items) this.#behind.push(item);
+    } catch (error) {
+      this.#failure = { error };
+    }
+    this.#goOn();
+  }
+
+  halfClosed(): void {
+    this.#halfClosed = true;
+    this.#goOn();
+  }
+
+  aborted(): void {
+    this.#failure ??= { error: this.#context.signal.reason };
+    this.#behind = [];
+    this.#goOn();
+  }
+
+  answered(item: OpenItem, answer: ItemAnswer): void {
+    // Of two with the same id it's the first that is open.
+    if (this.#open.get(item.id)?.item === item) this.#open.delete(item.id);
+    this.#answers.send({ id: item.id, answer });
+  }
+
+  ended({ request }: OpenItem): void {
+    this.#running -= 1;
+    this.#runningBytes -= request.byteLength;
+    this.#goOn();
+  }
+
+  /** Begins what can be begun, lets more come or not, and ends the stream where nothing is left of it. */
+  #goOn(): void {
+    let begun = 0;
+    while (begun < this.#behind.length && !this.#isFull()) this.#begin(this.#behind[begun++]);
+    if (begun > 0) this.#behind.splice(0, begun);
+    const paused = this.#behind.length > 0 || this.#isFull();
+    if (paused !== this.#paused) this.#stream[paused ? "pause" : "resume"]();
+    this.#paused = paused;
+    this.#endIfDone();
+  }
+
+  #isFull(): boolean {
+    const { maxStreamItems, maxStreamRequestBytes, maxUnsentBytes } = this.#limits;
+    return (
+      this.#running + this.#answers.count >= maxStreamItems ||
+      this.#runningBytes >= maxStreamRequestBytes ||
+      this.#answers.bytes >= maxUnsentBytes
+    );
+  }
+
+  #begin(received: ReceivedItem | undefined): void {
+    if (received === undefined) return;
+    const { id, kind, request, metadata, deadline, flaw } = received;
+    const open = this.#open.get(id);
+    // An answer and a cancel may cross: of what isn't open nothing is left to be cancelled.
+    if (kind === "cancel" && flaw === undefined) return open?.cancel();
+    const refused = open !== undefined ? inUse(id) : (flaw ?? (this.#state === "left" ? moved() : undefined));
+    const call = this.#stream.call({ id, method: this.#method, request, metadata, deadline, refused }, this);
+    if (open === undefined) this.#open.set(id, call);
+    this.#running += 1;
+    this.#runningBytes += request.byteLength;
+    this.#stream.begin(call);
+  }
+
+  readonly #leave = (): void => {
+    if (this.#state !== "open") return;
+    this.#state = "leaving";
+    this.#answers.send("go away");
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#state = "left";
+      this.#goOn();
+    }, this.#limits.streamGraceMs);
+  };
+
+  #endIfDone(): void {
+    if (this.#failure === undefined && !this.#halfClosed && this.#state !== "left") return;
+    const answered = this.#open.size === 0 && this.#behind.length === 0 && this.#answers.isIdle;
+    if (!answered && !this.#stream.gone) return;
+    clearTimeout(this.#timer);
+    this.#context.draining.removeEventListener("abort", this.#leave);
+    if (this.#failure === undefined) this.#stream.end();
+    else this.#stream.fail(this.#failure.error);
+  }
+}
+
+// Under its id the first one is answered, too: whoever takes this for that one must not take it for undone.
+function inUse(id: bigint): HandlerError {
+  const message = `The id ${id} is that of an item without an answer yet: give each its own.`;
+  return new HandlerError({ reason: "INVALID_REQUEST", message, outcome: "UNKNOWN" });
+}
+
+function moved(): HandlerError {
+  const message = "This stream takes no new transactions: send it over another one.";
+  return new HandlerError({ reason: "DRAINING", message, retryAfterMs: 0 });
+}
