@@ -33,6 +33,9 @@ export function* decoding<D extends DescMessage>(
 ): Interruptible<MessageShape<D>> {
   const bytes = toPlain(received);
   yield* countingFields(schema, bytes, maxFields);
+  if (bytes.byteLength <= SLICE_BYTES) {
+    return fromBinary(schema, bytes, { recursionLimit: MAX_DEPTH, readUnknownFields: false });
+  }
   const message = create(schema);
   yield* merging(reflect(schema, message), bytes, 1);
   return message;

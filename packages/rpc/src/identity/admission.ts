@@ -51,12 +51,18 @@ export function admit(call: ArrivingCall, metadata: Metadata, method: string, ju
   const token = tokenOf(metadata);
   metadata.remove(AUTHORIZATION_HEADER);
   const begun = identify(certificate, token, judge);
+  // Most items of a stream show the same: to hash it anew for each would cost more than all else that is judged.
+  let last: { readonly authorization: string; readonly token: PresentedToken } | undefined;
+  const tokenOfItem = (authorization: string): PresentedToken => {
+    if (last?.authorization !== authorization) last = { authorization, token: toToken(authorization) };
+    return last.token;
+  };
   return {
     caller: typeof begun === "string" ? begun : undefined,
     isStranger: typeof begun !== "string",
     check: () => void decide(identify(certificate, token, judge), method, judge),
     authoriseItem: (item) => {
-      const itsToken = item.authorization === undefined ? token : toToken(item.authorization);
+      const itsToken = item.authorization === undefined ? token : tokenOfItem(item.authorization);
       return decide(identify(certificate, itsToken, judge), item.method, judge);
     },
   };

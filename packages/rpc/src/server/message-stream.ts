@@ -19,19 +19,16 @@ export interface MessageStreamReader {
   message(bytes: Uint8Array): void;
   /** No more will come. A caller that left can look like this for a moment. */
   halfClosed(): void;
-  /**
-   * `context.signal` is aborted, and so are those of the items that run. Nothing comes any more, and what is written
-   * from now on may get nowhere; `end` or `fail` is still to be called.
-   */
+  /** `context.signal` is aborted, and so are those of the items that run. What is written may still get there. */
   aborted(): void;
+  /** The stream is over: because it was ended, or because nobody is left to write to. Nothing more is told of it. */
+  closed(): void;
 }
 
 /** A stream, to whom answers it. */
 export interface MessageStream {
   readonly limits: RpcLimits;
-  /** Whether there is nobody any more to write to. */
-  readonly gone: boolean;
-  /** Writes a message; `written` is called when it is on its way, and never where there is nobody to write to. */
+  /** Writes a message; `written` is called when it is on its way, and never where the stream is over by then. */
   write(bytes: Uint8Array, written: () => void): void;
   /** Lets no message come, after those that are here, so that its caller can't send more; `resume` ends that. */
   pause(): void;
@@ -60,43 +57,54 @@ export async function runMessageStream(
   const items = new ItemCalls(surroundings);
   running.carry(items);
   const over = Promise.withResolvers<void>();
-  const reader = handler.open(
-    {
-      limits: codec.limits,
-      get gone() {
-        return grpc.cancelled;
-      },
-      write: (bytes, written) => {
-        grpc.sendMetadata(context.responseHeaders);
-        // What can't be written is not wanted any more: the signal says so.
-        const message = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-        grpc.write(message, (error?: Error | null) => error ?? written());
-      },
-      pause: () => void grpc.pause(),
-      resume: () => void grpc.resume(),
-      call: (item, listener) => items.create(item, listener),
-      begin: (call) => items.begin(call),
-      end: over.resolve,
-      fail: over.reject,
+  let isOver = false;
+  const stream: MessageStream = {
+    limits: codec.limits,
+    write: (bytes, written) => {
+      if (isOver) return;
+      grpc.sendMetadata(context.responseHeaders);
+      const message = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      // What can't be written is not wanted any more: the signal says so.
+      grpc.write(message, (error?: Error | null) => error ?? (isOver || written()));
     },
-    context,
-  );
-  const telling = (tell: () => void): void => {
+    pause: () => void grpc.pause(),
+    resume: () => void grpc.resume(),
+    call: (item, listener) => items.create(item, listener),
+    begin: (call) => items.begin(call),
+    end: over.resolve,
+    fail: over.reject,
+  };
+  const reader = handler.open(stream, context);
+  const tell = (what: () => void): void => {
     try {
-      tell();
+      if (!isOver) what();
     } catch (error) {
       over.reject(error);
     }
   };
-  const onAbort = (): void => {
-    grpc.pause();
-    telling(() => reader.aborted());
-  };
-  grpc.on("data", (bytes: Buffer) => {
-    if (!signal.aborted && running.recheckAdmission()) telling(() => reader.message(bytes));
-  });
-  grpc.on("end", () => signal.aborted || telling(() => reader.halfClosed()));
+  const onAbort = (): void => tell(() => reader.aborted());
   signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  await over.promise;
+  readNoneAhead(grpc);
+  grpc.on("data", (bytes: Buffer) => {
+    if (!signal.aborted && running.recheckAdmission()) tell(() => reader.message(bytes));
+  });
+  grpc.on("end", () => signal.aborted || tell(() => reader.halfClosed()));
+  grpc.once("cancelled", () => over.reject(signal.reason));
+  if (grpc.cancelled) over.reject(signal.reason);
+  try {
+    await over.promise;
+  } finally {
+    isOver = true;
+    signal.removeEventListener("abort", onAbort);
+    reader.closed();
+  }
+}
+
+// Node reads 16 messages ahead of whoever pauses a stream, of any size, and can't be told otherwise: the number is that
+// of objects, set where grpc-js makes the stream. A test notices where Node has it elsewhere.
+function readNoneAhead(stream: ServerDuplexStream<Buffer, Buffer>): void {
+  const { _readableState: state } = stream as unknown as {
+    readonly _readableState: { highWaterMark: number };
+  };
+  state.highWaterMark = 0;
 }

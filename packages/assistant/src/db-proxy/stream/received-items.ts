@@ -9,6 +9,8 @@ export interface ReceivedItem {
   readonly deadline: Date | undefined;
   /** By names in lower case. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** How many bytes it keeps in memory, with its part of the message that it came with. */
+  readonly weight: number;
   /** What is wrong with it alone. */
   readonly flaw: HandlerError | undefined;
 }
@@ -28,8 +30,8 @@ const NO_METADATA: ReadonlyMap<string, string> = new Map();
 export interface ReadingRules {
   /** Of a message. */
   readonly maxItems: number;
-  /** Of all requests of a message that has more than one. */
-  readonly maxRequestBytes: number;
+  /** Of all requests together, in a message that has more than one. */
+  readonly maxGatheredBytes: number;
   /** When it came, in milliseconds since 1970. */
   readonly now: number;
 }
@@ -40,7 +42,7 @@ export interface ReadingRules {
  * its own.
  */
 export function readMessage(bytes: Uint8Array, rules: ReadingRules): ReceivedMessage {
-  const { maxItems, maxRequestBytes, now } = rules;
+  const { maxItems, maxGatheredBytes, now } = rules;
   try {
     const more: Uint8Array[] = [];
     const { item, readsMore } = readItem(bytes, now, (nested) => {
@@ -49,11 +51,13 @@ export function readMessage(bytes: Uint8Array, rules: ReadingRules): ReceivedMes
         throw broken(`The message has more than ${maxItems} items: send less at a time.`);
     });
     if (more.length === 0) return { items: [item], readsMore };
-    const items = [item, ...more.map((nested) => readItem(nested, now, refuseNested).item)];
+    const weight = bytes.byteLength / (1 + more.length);
+    const others = more.map((nested) => readItem(nested, now, refuseNested).item);
+    const items = [item, ...others].map((each) => ({ ...each, weight }));
     const requestBytes = items.reduce((sum, { request }) => sum + request.byteLength, 0);
-    if (requestBytes <= maxRequestBytes) return { items, readsMore };
+    if (requestBytes <= maxGatheredBytes) return { items, readsMore };
     const flaw = tooLarge(
-      `The message's requests have ${requestBytes} bytes, the limit is ${maxRequestBytes}`,
+      `The message has ${requestBytes} bytes of requests, the limit for several is ${maxGatheredBytes}`,
     );
     return { items: items.map((each) => ({ ...each, flaw })), readsMore };
   } catch (error) {
@@ -67,6 +71,7 @@ function readItem(
   now: number,
   onMore: (nested: Uint8Array) => void,
 ): { readonly item: ReceivedItem; readonly readsMore: boolean } {
+  const { byteLength: weight } = bytes;
   const reader = new BinaryReader(bytes);
   let id = 0n;
   let kind: ReceivedItem["kind"];
@@ -122,7 +127,10 @@ function readItem(
   }
   if (id === 0n) throw broken("An item without an id can't be answered: ids begin with 1.");
   if (kind === undefined) flaw ??= invalid("It has neither a request nor a cancel.");
-  return { item: { id, kind, request, deadline, metadata: metadata ?? NO_METADATA, flaw }, readsMore };
+  return {
+    item: { id, kind, request, deadline, metadata: metadata ?? NO_METADATA, weight, flaw },
+    readsMore,
+  };
 }
 
 const FIELD = { id: 1, request: 2, cancel: 3, timeout: 4, metadata: 5, more: 6, readsMore: 7 } as const;

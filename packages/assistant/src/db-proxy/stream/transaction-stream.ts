@@ -34,6 +34,7 @@ export function transactionStream(
 
 interface OpenItem extends Item {
   readonly id: bigint;
+  readonly weight: number;
 }
 
 interface TransactionStreamOptions {
@@ -42,6 +43,9 @@ interface TransactionStreamOptions {
   readonly method: ItemMethod;
   readonly limits: DbProxyLimits;
 }
+
+// To begin, to refuse and to answer one takes some ten microseconds.
+const ITEMS_A_TURN = 64;
 
 /**
  * One stream while it is open.
@@ -60,7 +64,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   readonly #open = new Map<bigint, ItemCall<OpenItem>>();
   /** What came and was not begun, since too much is under way. */
   #behind: ReceivedItem[] = [];
-  /** Those whose handlers run, and the bytes of their requests. */
+  /** Those whose handlers run, and what they keep in memory. */
   #running = 0;
   #runningBytes = 0;
   #state: "open" | "leaving" | "left" = "open";
@@ -68,6 +72,8 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   #failure: { readonly error: unknown } | undefined;
   #paused = false;
   #timer: NodeJS.Timeout;
+  /** Set while no more are to be begun in this turn of the loop. */
+  #turn: NodeJS.Immediate | undefined;
 
   constructor({ stream, context, method, limits }: TransactionStreamOptions) {
     this.#stream = stream;
@@ -86,9 +92,10 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   message(bytes: Uint8Array): void {
     if (this.#failure !== undefined) return;
     const { maxStreamItems: maxItems } = this.#limits;
-    const { maxRequestBytes } = this.#stream.limits;
+    // As many bytes can't be of more fields than a request may have: those of several needn't be counted.
+    const { maxRequestFields: maxGatheredBytes } = this.#stream.limits;
     try {
-      const { items, readsMore } = readMessage(bytes, { maxItems, maxRequestBytes, now: Date.now() });
+      const { items, readsMore } = readMessage(bytes, { maxItems, maxGatheredBytes, now: Date.now() });
       if (readsMore) this.#answers.gathers = true;
       for (const item of items) this.#behind.push(item);
     } catch (error) {
@@ -108,27 +115,46 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
     this.#goOn();
   }
 
+  closed(): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#turn);
+    this.#context.draining.removeEventListener("abort", this.#leave);
+  }
+
   answered(item: OpenItem, answer: ItemAnswer): void {
     // Of two with the same id it's the first that is open.
     if (this.#open.get(item.id)?.item === item) this.#open.delete(item.id);
     this.#answers.send({ id: item.id, answer });
   }
 
-  ended({ request }: OpenItem): void {
+  ended({ weight }: OpenItem): void {
     this.#running -= 1;
-    this.#runningBytes -= request.byteLength;
+    this.#runningBytes -= weight;
     this.#goOn();
   }
 
   /** Begins what can be begun, lets more come or not, and ends the stream where nothing is left of it. */
   #goOn(): void {
-    let begun = 0;
-    while (begun < this.#behind.length && !this.#isFull()) this.#begin(this.#behind[begun++]);
-    if (begun > 0) this.#behind.splice(0, begun);
+    if (this.#behind.length > 0 && this.#turn === undefined) this.#beginSome();
     const paused = this.#behind.length > 0 || this.#isFull();
     if (paused !== this.#paused) this.#stream[paused ? "pause" : "resume"]();
     this.#paused = paused;
     this.#endIfDone();
+  }
+
+  /** Begins no more than a few: the rest in the next turn of the loop, which is everybody's. */
+  #beginSome(): void {
+    let begun = 0;
+    while (begun < this.#behind.length && begun < ITEMS_A_TURN && !this.#isFull()) {
+      this.#begin(this.#behind[begun]);
+      begun += 1;
+    }
+    this.#behind.splice(0, begun);
+    if (begun < ITEMS_A_TURN) return;
+    this.#turn = setImmediate(() => {
+      this.#turn = undefined;
+      this.#goOn();
+    });
   }
 
   #isFull(): boolean {
@@ -142,15 +168,16 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
 
   #begin(received: ReceivedItem | undefined): void {
     if (received === undefined) return;
-    const { id, kind, request, metadata, deadline, flaw } = received;
+    const { kind, flaw, ...item } = received;
+    const { id, weight } = item;
     const open = this.#open.get(id);
     // An answer and a cancel may cross: of what isn't open nothing is left to be cancelled.
     if (kind === "cancel" && flaw === undefined) return open?.cancel();
     const refused = open !== undefined ? inUse(id) : (flaw ?? (this.#state === "left" ? moved() : undefined));
-    const call = this.#stream.call({ id, method: this.#method, request, metadata, deadline, refused }, this);
+    const call = this.#stream.call({ ...item, method: this.#method, refused }, this);
     if (open === undefined) this.#open.set(id, call);
     this.#running += 1;
-    this.#runningBytes += request.byteLength;
+    this.#runningBytes += weight;
     this.#stream.begin(call);
   }
 
@@ -167,10 +194,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
 
   #endIfDone(): void {
     if (this.#failure === undefined && !this.#halfClosed && this.#state !== "left") return;
-    const answered = this.#open.size === 0 && this.#behind.length === 0 && this.#answers.isIdle;
-    if (!answered && !this.#stream.gone) return;
-    clearTimeout(this.#timer);
-    this.#context.draining.removeEventListener("abort", this.#leave);
+    if (this.#open.size > 0 || this.#behind.length > 0 || !this.#answers.isIdle) return;
     if (this.#failure === undefined) this.#stream.end();
     else this.#stream.fail(this.#failure.error);
   }
