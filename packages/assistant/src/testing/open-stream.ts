@@ -1,19 +1,17 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyUnpack, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ErrorInfoSchema, RetryInfoSchema } from "@tandem/contract/google/rpc/error_details";
 import type { Status } from "@tandem/contract/google/rpc/status";
-import type {
-  DbProxy,
-  TransactionRequestSchema,
+import {
+  type DbProxy,
+  type TransactionRequestSchema,
+  type TransactionStreamRequest,
   TransactionStreamRequestSchema,
-  TransactionStreamResponse,
+  type TransactionStreamResponse,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { Outcome, WriteFailureSchema } from "@tandem/contract/tandem/errors/v1/errors";
 import { type CallOptions, type Client, StatusCode } from "@tandem/rpc";
 import { waitFor } from "@tandem/testkit";
-
-export type StreamMessage = MessageInitShape<typeof TransactionStreamRequestSchema>;
-type Request = MessageInitShape<typeof TransactionRequestSchema>;
 
 /** A TransactionStream, message by message: what is sent is up to the test. */
 export interface OpenStream {
@@ -24,7 +22,7 @@ export interface OpenStream {
   readonly goneAway: boolean;
   /** Resolves when no more comes, with what the stream failed with, if it did. */
   readonly ended: Promise<unknown>;
-  send(message: StreamMessage): void;
+  send(message: TransactionStreamRequest): void;
   /** Sends no more. */
   halfClose(): void;
   /** Resolves with the first answer of an id. */
@@ -42,12 +40,12 @@ export interface Verdict {
 }
 
 export function openStream(client: Client<typeof DbProxy>, options: CallOptions = {}): OpenStream {
-  const outgoing: StreamMessage[] = [];
+  const outgoing: TransactionStreamRequest[] = [];
   const messages: TransactionStreamResponse[] = [];
   const answers: TransactionStreamResponse[] = [];
   let closed = false;
   let wake = (): void => {};
-  const requests = async function* (): AsyncGenerator<StreamMessage> {
+  const requests = async function* (): AsyncGenerator<TransactionStreamRequest> {
     for (;;) {
       const next = outgoing.shift();
       if (next !== undefined) yield next;
@@ -98,14 +96,18 @@ export function openStream(client: Client<typeof DbProxy>, options: CallOptions 
 }
 
 /** A message with a transaction. */
-export function item(id: bigint | number, request: Request, more: Partial<ItemOptions> = {}): StreamMessage {
+export function item(
+  id: bigint | number,
+  request: MessageInitShape<typeof TransactionRequestSchema>,
+  more: Partial<ItemOptions> = {},
+): TransactionStreamRequest {
   const { timeoutMs, metadata = {} } = more;
-  return {
+  return create(TransactionStreamRequestSchema, {
     id: BigInt(id),
     kind: { case: "request", value: request },
     metadata: { ...metadata },
     ...(timeoutMs === undefined ? {} : { timeout: durationFromMs(timeoutMs) }),
-  };
+  });
 }
 
 interface ItemOptions {
@@ -113,8 +115,16 @@ interface ItemOptions {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-export function cancel(id: bigint | number): StreamMessage {
-  return { id: BigInt(id), kind: { case: "cancel", value: true } };
+export function cancel(id: bigint | number): TransactionStreamRequest {
+  return create(TransactionStreamRequestSchema, { id: BigInt(id), kind: { case: "cancel", value: true } });
+}
+
+/** One message of several. */
+export function together(
+  [first = create(TransactionStreamRequestSchema), ...more]: readonly TransactionStreamRequest[],
+  { readsMore = false } = {},
+): TransactionStreamRequest {
+  return Object.assign(first, { more, readsMore });
 }
 
 /** What an answer says went wrong; "nothing" where it is a response. */
