@@ -14,6 +14,7 @@ import {
   createChannel,
   createClient,
   createLogger,
+  type DrainResult,
   RpcServer,
 } from "@tandem/rpc";
 import type { DeclaredStatement } from "@tandem/statements";
@@ -44,6 +45,7 @@ export interface Replica extends AsyncDisposable {
   readonly relay: TcpRelay;
   /** Every line that it logged. */
   readonly log: readonly string[];
+  drain(): Promise<DrainResult>;
 }
 
 /** DbProxy over a database of the test file's own. */
@@ -136,6 +138,7 @@ export async function startReplica(
     address,
     relay,
     log,
+    drain: () => server.drain({ timeoutMs: 1_000 }),
     async [Symbol.asyncDispose]() {
       channel.close();
       await server.drain({ timeoutMs: 1_000 });
