@@ -35,6 +35,7 @@ export { type PeerSettings, type ProcessIdentity, readPeerIdentity } from "./pro
 export { type ProcessConfig, readProcessConfig } from "./process/process-config.ts";
 export { runService, type ServiceOptions, type ServiceStart } from "./process/run-service.ts";
 export { SettingError, Settings } from "./process/settings.ts";
+export { EncodedMessage } from "./server/encoded-message.ts";
 export type { HandlerContext } from "./server/handler-context.ts";
 export type { Handlers, Interceptor } from "./server/handlers.ts";
 export {

@@ -18,7 +18,7 @@ import {
   type RequestIdentity,
   requestInProgress,
 } from "@tandem/postgres";
-import { createTimeSlices, HandlerError, type Logger } from "@tandem/rpc";
+import { createTimeSlices, type EncodedMessage, HandlerError, type Logger } from "@tandem/rpc";
 import type { DeclaredStatement } from "@tandem/statements";
 import { type Admission, createAdmission, createWaitingRoom } from "./admission.ts";
 import { createCatalog } from "./catalog.ts";
@@ -36,7 +36,7 @@ import { runQuery } from "./run-query.ts";
 import { type Caller, type Executor, runTransaction } from "./run-transaction.ts";
 import { createSettling } from "./settling.ts";
 import { createStatementCheck, type StatementCheck } from "./statement-check.ts";
-import { fromStoredResponse } from "./stored-response.ts";
+import { fromStoredResponse, toReplay } from "./stored-response.ts";
 import {
   parseStatement,
   parseTransaction,
@@ -47,7 +47,8 @@ import {
 /** The way into this service's database for a peer: whole transactions, what became of them, and reads. */
 export interface DbProxy extends AsyncDisposable {
   readonly limits: DbProxyLimits;
-  transaction(request: TransactionRequest, caller: Caller): Promise<TransactionResponse>;
+  /** Gives a TransactionResponse. */
+  transaction(request: TransactionRequest, caller: Caller): Promise<EncodedMessage>;
   receipt(request: GetReceiptRequest, caller: Caller): Promise<GetReceiptResponse>;
   query(request: QueryRequest, caller: Caller): Promise<QueryResponse>;
   /** The names of the registered statements that a caller of this name may use. */
@@ -94,11 +95,6 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   const parse = (request: TransactionRequest, caller: Caller): Promise<TransactionPlan> =>
     parseTransaction(request, rulesOf(caller), caller.signal);
   const apply = createApply(executor, admission);
-  const replay = async (stored: Uint8Array, caller: Caller): Promise<TransactionResponse> => {
-    const response = fromStoredResponse(stored);
-    response.writeToken = await settling.writeToken(caller);
-    return response;
-  };
   return {
     limits,
     transaction: async (request, caller) => {
@@ -115,7 +111,7 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
           ...caller,
           identity,
           apply: async () => apply(parsed ?? (await parse(request, caller)), caller, identity),
-          replay: (stored: Uint8Array) => replay(stored, caller),
+          replay: async (stored: Uint8Array) => toReplay(stored, await settling.writeToken(caller)),
         };
         return exactlyOnce(write, settling.receipts);
       });
@@ -127,7 +123,8 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
       const receipt = await (fence ? receipts.settle(key, caller) : receipts.find(key, caller));
       if (receipt === undefined) return receiptResponse(ReceiptState.NOT_FOUND);
       if (receipt.state === "refused") return receiptResponse(ReceiptState.REFUSED);
-      return receiptResponse(ReceiptState.COMMITTED, await replay(receipt.response, caller));
+      const response = fromStoredResponse(receipt.response, await settling.writeToken(caller));
+      return receiptResponse(ReceiptState.COMMITTED, response);
     },
     query: async (request, caller) => {
       const rules = rulesOf(caller);
@@ -183,14 +180,10 @@ function policyOf(caller: string, policy: Policy | undefined): CallerPolicy | un
 function createApply(executor: Executor, admission: Admission) {
   const { maxWaiting, conflictRetries: retries } = executor.limits;
   const keys = createKeyQueues(createWaitingRoom(maxWaiting));
-  return (
-    plan: TransactionPlan,
-    caller: Caller,
-    identity?: RequestIdentity,
-  ): Promise<TransactionResponse> => {
-    const once = (): Promise<TransactionResponse> =>
+  return (plan: TransactionPlan, caller: Caller, identity?: RequestIdentity): Promise<EncodedMessage> => {
+    const once = (): Promise<EncodedMessage> =>
       admission.run(caller, () => runTransaction(plan, executor, { caller, identity }));
-    const again = (): Promise<TransactionResponse> => retryConflicts(once, { retries, ...caller });
+    const again = (): Promise<EncodedMessage> => retryConflicts(once, { retries, ...caller });
     return plan.serializationKey === "" ? again() : keys.run(plan.serializationKey, caller, again);
   };
 }

@@ -5,7 +5,7 @@ import {
   TransactionRequestSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { encoding, type Interruptible } from "@tandem/rpc";
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 // What a peer of another version may have added is not part of what this one runs.
 const known = { writeUnknownFields: false };
@@ -15,16 +15,14 @@ const known = { writeUnknownFields: false };
  * how it was sent: the attempt, the timeouts and who asked may differ between two copies.
  */
 export function* fingerprinting(request: TransactionRequest): Interruptible<Uint8Array> {
-  const hash = createHash("sha256");
   const { isolation, serializationKey } = request;
-  hash.update(
-    toBinary(TransactionRequestSchema, create(TransactionRequestSchema, { isolation, serializationKey })),
-  );
+  const around = create(TransactionRequestSchema, { isolation, serializationKey });
+  const parts: Uint8Array[] = [toBinary(TransactionRequestSchema, around)];
   for (const step of request.steps) {
     const bytes = yield* encoding(StepSchema, step, known);
     // Its length says where it ends: two steps are not the bytes of one.
-    hash.update(`${bytes.byteLength};`).update(bytes);
+    parts.push(Buffer.from(`${bytes.byteLength};`), bytes);
     yield;
   }
-  return hash.digest();
+  return hash("sha256", Buffer.concat(parts), "buffer");
 }

@@ -1,11 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
-import {
-  type TransactionResponse,
-  TransactionResponseSchema,
-} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { TransactionResponseSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { insertCommitted, type RequestIdentity } from "@tandem/postgres";
-import { encoding, HandlerError, type TimeSlices } from "@tandem/rpc";
+import { EncodedMessage, encoding, HandlerError, type TimeSlices } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
 import { withBeliefs } from "./beliefs.ts";
 import type { Place } from "./bind-values.ts";
@@ -16,7 +13,7 @@ import type { Descriptions } from "./description.ts";
 import { type Borrowed, type FlushStatement } from "./lease.ts";
 import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
 import { runSteps } from "./run-steps.ts";
-import { toStoredResponse } from "./stored-response.ts";
+import { encodePart, encodeWithoutRows } from "./stored-response.ts";
 import { beginning, timeLeft } from "./timeouts.ts";
 import { refuseExpired, type TransactionPlan } from "./transaction-request.ts";
 import { inTurn } from "./write-key.ts";
@@ -49,7 +46,7 @@ export async function runTransaction(
   plan: TransactionPlan,
   executor: Executor,
   { caller, identity }: { readonly caller: Caller; readonly identity: RequestIdentity | undefined },
-): Promise<TransactionResponse> {
+): Promise<EncodedMessage> {
   const { connections, limits, slices } = executor;
   const { signal } = caller;
   return connections.withConnection(signal, async (borrowed) => {
@@ -68,13 +65,13 @@ export async function runTransaction(
     assertFits(size, limits);
     if (plan.validateOnly) {
       await attempt(signal, undefined, () => borrowed.runAll(VALIDATE, { last: true }));
-      return response;
+      return new EncodedMessage(encoded);
     }
-    response.committedAt = timestampNow();
-    const withRows = size <= limits.maxStoredResponseBytes;
-    const receipt = identity && insertCommitted(identity, toStoredResponse(response, { withRows }));
-    response.writeToken = await commit(borrowed, signal, receipt);
-    return response;
+    const committedAt = encodePart({ committedAt: timestampNow() });
+    const kept = size <= limits.maxStoredResponseBytes ? encoded : encodeWithoutRows(results);
+    const receipt = identity && insertCommitted(identity, Buffer.concat([kept, committedAt]));
+    const writeToken = encodePart({ writeToken: await commit(borrowed, signal, receipt) });
+    return new EncodedMessage(Buffer.concat([encoded, committedAt, writeToken]));
   });
 }
 

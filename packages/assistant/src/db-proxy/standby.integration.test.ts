@@ -3,8 +3,13 @@ import { appendFile, chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { create } from "@bufbuild/protobuf";
-import { QueryRequestSchema, TransactionRequestSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import {
+  QueryRequestSchema,
+  TransactionRequestSchema,
+  type TransactionResponse,
+  TransactionResponseSchema,
+} from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { type EmbeddedServer, startEmbeddedServer } from "@tandem/embedded";
 import { createLogger } from "@tandem/rpc";
 import { type DeclaredStatement, defineStatement } from "@tandem/statements";
@@ -61,10 +66,15 @@ const read = (more: object = {}) =>
 const numberIn = (answer: { rows: { values: { kind: { value?: unknown } }[] }[] } | undefined): unknown =>
   answer?.rows[0]?.values[0]?.kind.value;
 
+async function write(): Promise<TransactionResponse> {
+  const { bytes } = await onPrimary.transaction(increment, caller(5_000));
+  return fromBinary(TransactionResponseSchema, bytes);
+}
+
 describe("an instance on a hot standby", () => {
   it("reads a write as soon as its token says, however far the replay is behind", async () => {
     await runSql(standby.adminUrl, "SELECT pg_wal_replay_pause()");
-    const { writeToken, results } = await onPrimary.transaction(increment, caller(5_000));
+    const { writeToken, results } = await write();
     const written = numberIn(results[0]);
     expect(numberIn(await onStandby.query(read(), caller(5_000)))).not.toBe(written);
     const waiting = onStandby.query(read({ atLeastAsFresh: writeToken }), caller(10_000));
@@ -74,7 +84,7 @@ describe("an instance on a hot standby", () => {
 
   it("says NOT_READY, retryable, where the replay doesn't come so far before the deadline", async () => {
     await runSql(standby.adminUrl, "SELECT pg_wal_replay_pause()");
-    const { writeToken } = await onPrimary.transaction(increment, caller(5_000));
+    const { writeToken } = await write();
     const waiting = onStandby.query(read({ atLeastAsFresh: writeToken }), caller(500));
     await expect(waiting).rejects.toMatchObject({ reason: "NOT_READY", retryable: true });
     await runSql(standby.adminUrl, "SELECT pg_wal_replay_resume()");

@@ -2,9 +2,8 @@ import {
   type DbProxy as DbProxyService,
   Role,
   type TransactionRequest,
-  type TransactionResponse,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { HandlerError, type HandlerContext, type Handlers } from "@tandem/rpc";
+import { type EncodedMessage, HandlerError, type HandlerContext, type Handlers } from "@tandem/rpc";
 import type { DbProxy } from "../db-proxy/db-proxy.ts";
 import type { Caller } from "../db-proxy/run-transaction.ts";
 import { transactionStream } from "../db-proxy/stream/transaction-stream.ts";
@@ -19,7 +18,7 @@ export interface Instance {
 
 /** tandem.assistant.v1.DbProxy. */
 export function dbProxyHandlers(dbProxy: DbProxy, instance: () => Instance): Handlers<typeof DbProxyService> {
-  const transaction = (request: TransactionRequest, context: HandlerContext): Promise<TransactionResponse> =>
+  const transaction = (request: TransactionRequest, context: HandlerContext): Promise<EncodedMessage> =>
     dbProxy.transaction(request, callerOf(context));
   return {
     transaction,

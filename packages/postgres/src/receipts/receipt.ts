@@ -34,8 +34,8 @@ export function insertCommitted(identity: RequestIdentity, response: Uint8Array)
     values: [
       requestId,
       caller,
-      Buffer.from(fingerprint).toString("base64"),
-      Buffer.from(response).toString("base64"),
+      toBase64(fingerprint),
+      toBase64(response),
       sourceInstanceId,
       requestedAt.toISOString(),
     ],
@@ -66,6 +66,10 @@ export function toReceipt(rows: TextRows): Receipt | undefined {
   if (state === undefined) return undefined;
   if (state === "refused") return { state };
   return { state: "committed", fingerprint: fromBase64(fingerprint), response: fromBase64(response) };
+}
+
+function toBase64({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
 }
 
 function fromBase64(text: string | null | undefined): Uint8Array {

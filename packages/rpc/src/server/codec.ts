@@ -5,6 +5,7 @@ import { encoding } from "../encode.ts";
 import { HandlerError } from "../errors/handler-error.ts";
 import type { OutcomeName } from "../errors/reasons.ts";
 import type { RpcLimits } from "../limits.ts";
+import { EncodedMessage } from "./encoded-message.ts";
 import type { TimeSlices } from "../time-slices.ts";
 
 /** What messages are decoded and encoded with: within the limits, and large ones in slices of time. */
@@ -43,10 +44,11 @@ export async function decodeRequest<I extends DescMessage>(
 /** Encodes a response. Fails with a HandlerError where it is larger than one may be. */
 export async function encodeResponse<O extends DescMessage>(
   schema: O,
-  response: MessageInitShape<O>,
+  response: MessageInitShape<O> | EncodedMessage,
   { limits, slices }: Codec,
 ): Promise<Uint8Array> {
-  const bytes = await slices.run(encoding(schema, create(schema, response)));
+  const isEncoded = response instanceof EncodedMessage;
+  const bytes = isEncoded ? response.bytes : await slices.run(encoding(schema, create(schema, response)));
   const { maxResponseBytes } = limits;
   if (bytes.byteLength <= maxResponseBytes) return bytes;
   // By now the handler has done its work: a handler whose effects could be lost this way must check

@@ -7,6 +7,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import type { EncodedMessage } from "./encoded-message.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { MessageStreamHandler } from "./message-stream.ts";
 
@@ -26,7 +27,7 @@ export type Handlers<S extends DescService> = {
 
 type HandlerOf<M> =
   M extends DescMethodUnary<infer I, infer O>
-    ? (request: MessageShape<I>, context: HandlerContext) => Awaitable<MessageInitShape<O>>
+    ? (request: MessageShape<I>, context: HandlerContext) => Awaitable<MessageInitShape<O> | EncodedMessage>
     : M extends DescMethodServerStreaming<infer I, infer O>
       ? (request: MessageShape<I>, context: HandlerContext) => AsyncIterable<MessageInitShape<O>>
       : M extends DescMethodClientStreaming<infer I, infer O>

@@ -6,6 +6,7 @@ import type { HandlerError } from "../errors/handler-error.ts";
 import type { Logger } from "../logger.ts";
 import { toItemAnswer } from "./answer.ts";
 import { type Codec, decodeRequest, encodeResponse } from "./codec.ts";
+import type { EncodedMessage } from "./encoded-message.ts";
 import { endedBy } from "./endings.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import { ItemContext } from "./item-context.ts";
@@ -38,7 +39,7 @@ export function itemMethod<I extends DescMessage, O extends DescMessage>(
   handler: (
     request: MessageShape<I>,
     context: HandlerContext,
-  ) => MessageInitShape<O> | Promise<MessageInitShape<O>>,
+  ) => MessageInitShape<O> | EncodedMessage | Promise<MessageInitShape<O> | EncodedMessage>,
 ): ItemMethod {
   const { parent, name, input, output } = method;
   // What it is given is decoded by the input's own schema.
@@ -133,7 +134,9 @@ export class ItemCall<T extends Item = Item> {
     const run = async (): Promise<void> => {
       const request = await this.#decode();
       handled = true;
-      const given = (await method.handler(request, context)) as MessageInitShape<DescMessage>;
+      const given = (await method.handler(request, context)) as
+        | MessageInitShape<DescMessage>
+        | EncodedMessage;
       response = await encodeResponse(method.output, given, codec);
     };
     try {

@@ -3,6 +3,7 @@ import { Metadata, status } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, UntypedHandleCall } from "@grpc/grpc-js";
 import { once } from "node:events";
 import { type AnswerStatus, toAnswer } from "./answer.ts";
+import type { EncodedMessage } from "./encoded-message.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { ItemSurroundings } from "./item-call.ts";
 import { type MessageStreamHandler, runMessageStream } from "./message-stream.ts";
@@ -12,7 +13,7 @@ import type { RunningCall } from "./running-call.ts";
 type Unary = (
   request: MessageShape<DescMessage>,
   context: HandlerContext,
-) => Promise<MessageInitShape<DescMessage>>;
+) => Promise<MessageInitShape<DescMessage> | EncodedMessage>;
 type Streaming = (
   requests: AsyncIterable<MessageShape<DescMessage>>,
   context: HandlerContext,

@@ -5,6 +5,7 @@ import { HandlerError } from "../errors/handler-error.ts";
 import type { Admission } from "../identity/admission.ts";
 import type { Logger } from "../logger.ts";
 import { type HandlerContext, toCallId } from "./handler-context.ts";
+import type { EncodedMessage } from "./encoded-message.ts";
 import { type Codec, decodeRequest, encodeResponse } from "./codec.ts";
 import { endedBy, type Ending } from "./endings.ts";
 import type { ItemCalls } from "./item-calls.ts";
@@ -110,7 +111,10 @@ export class RunningCall {
     return decodeRequest(schema, bytes, { ...this.codec, outcome });
   }
 
-  async encode<O extends DescMessage>(schema: O, response: MessageInitShape<O>): Promise<Buffer> {
+  async encode<O extends DescMessage>(
+    schema: O,
+    response: MessageInitShape<O> | EncodedMessage,
+  ): Promise<Buffer> {
     const bytes = await encodeResponse(schema, response, this.codec);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }

@@ -1,9 +1,6 @@
+import { DbProxy, type TransactionRequest } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import {
-  DbProxy,
-  type TransactionRequest,
-  type TransactionResponse,
-} from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import {
+  type EncodedMessage,
   HandlerError,
   type HandlerContext,
   type Item,
@@ -22,10 +19,7 @@ import { readMessage, type ReceivedItem } from "./received-items.ts";
 
 /** Runs many transactions over one stream, each by the function that answers a call of Transaction. */
 export function transactionStream(
-  transaction: (
-    request: TransactionRequest,
-    context: HandlerContext,
-  ) => TransactionResponse | Promise<TransactionResponse>,
+  transaction: (request: TransactionRequest, context: HandlerContext) => Promise<EncodedMessage>,
   limits: DbProxyLimits,
 ): MessageStreamHandler {
   const method = itemMethod(DbProxy.method.transaction, transaction);
