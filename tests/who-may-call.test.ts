@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { glob } from "node:fs/promises";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { ErrorInfoSchema } from "@tandem/contract/google/rpc/error_details";
+import type { Status } from "@tandem/contract/google/rpc/status";
 import { Health } from "@tandem/contract/health/v1/health";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import {
@@ -148,6 +151,100 @@ describe.each(listeners)("at %s", (listener) => {
     },
   );
 });
+
+/** The methods whose every message stands for a call of its own, and for which. */
+const streamed = methods.flatMap((stream) => {
+  const kinds = stream.input.oneofs.flatMap(({ fields }) => fields);
+  const carried = kinds.find(({ message }) => message !== undefined)?.message;
+  const call = stream.parent.methods.find(
+    ({ methodKind, input }) => methodKind === "unary" && input === carried,
+  );
+  const named = stream.methodKind === "bidi_streaming" && stream.input.field["metadata"] !== undefined;
+  return named && call !== undefined ? [{ stream, call }] : [];
+});
+
+it("finds the streams whose messages are calls", () => {
+  expect(streamed.map(({ stream }) => stream.name)).toEqual(["TransactionStream"]);
+});
+
+describe.each(streamed.map(({ stream, call }) => [stream.name, call.name, stream] as const))(
+  "an item of %s, which is a call of %s,",
+  (_, __, stream) => {
+    const listener = "the assistant's DbProxy";
+    const verdicts: Readonly<Record<keyof typeof tokens | "nobody", string>> = {
+      gateway: "answered",
+      other: NOT_ALLOWED,
+      revoked: UNAUTHENTICATED,
+      expired: UNAUTHENTICATED,
+      nobody: UNAUTHENTICATED,
+    };
+
+    it.each(Object.entries(verdicts))(
+      "with the token of %s is %s on a stream opened with a token",
+      async (whose, verdict) => {
+        expect(await askItem(stream, { listener, caller: "the right token", token: tokenOf(whose) })).toBe(
+          verdict,
+        );
+      },
+    );
+
+    it.each(Object.entries(verdicts))(
+      "with the token of %s is judged beside the stream's certificate",
+      async (whose, verdict) => {
+        const answer = await askItem(stream, {
+          listener,
+          caller: "the right certificate",
+          token: tokenOf(whose),
+        });
+        // Whose certificate and token name two callers is neither.
+        expect(answer).toBe(whose === "other" ? UNAUTHENTICATED : verdict);
+      },
+    );
+
+    it.each(rightCallers)("without credentials of its own is that of %s", async (caller) => {
+      expect(await askItem(stream, { listener, caller })).toBe("answered");
+    });
+  },
+);
+
+function tokenOf(whose: string): string {
+  return (tokens as Readonly<Record<string, string>>)[whose] ?? newToken();
+}
+
+/** Sends one item, and gives the code and the reason that it is refused with; "answered" where it came to a handler. */
+async function askItem(
+  { parent, localName, input }: DescMethod,
+  {
+    listener,
+    caller,
+    token,
+  }: { readonly listener: Listener; readonly caller: string; readonly token?: string },
+): Promise<string> {
+  const channel = createChannel({ address: addresses[listener], ...callers[caller] });
+  const kind = input.oneofs.flatMap(({ fields }) => fields).find(({ message }) => message !== undefined);
+  const metadata = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const item = { id: 1n, metadata, [kind?.oneof?.localName ?? ""]: { case: kind?.localName, value: {} } };
+  try {
+    const call = (createClient(parent, channel) as Readonly<Record<string, AnyCall>>)[localName];
+    const answers = call?.(
+      (async function* () {
+        yield item;
+      })(),
+      { timeoutMs: 10_000 },
+    );
+    for await (const { outcome } of answers as AsyncIterable<{
+      readonly outcome: { readonly value?: unknown };
+    }>) {
+      const { code, details } = outcome.value as Status;
+      const [info] = details.flatMap((detail) => anyUnpack(detail, ErrorInfoSchema) ?? []);
+      const verdict = `${StatusCode[code]}/${info?.reason}`;
+      return [UNAUTHENTICATED, NOT_ALLOWED].includes(verdict) ? verdict : "answered";
+    }
+    return "nothing";
+  } finally {
+    channel.close();
+  }
+}
 
 describe("a stream that runs", () => {
   it("ends when the token of its caller is revoked", async () => {

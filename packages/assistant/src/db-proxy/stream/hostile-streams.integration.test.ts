@@ -16,7 +16,7 @@ import { step } from "../../testing/proxy-fixture.ts";
 const MIB = 1024 * 1024;
 const PATH = "/tandem.assistant.v1.DbProxy/TransactionStream";
 // What a stream may hold of requests and of answers, and what the work itself leaves behind.
-const MAX_GROWTH = 128 * MIB;
+const MAX_GROWTH = 160 * MIB;
 // So long nothing is taken from who is held back.
 const STALLED_MS = 3_000;
 
