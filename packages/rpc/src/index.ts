@@ -1,6 +1,13 @@
+export { BegunCall } from "./client/begun-call.ts";
 export { type Channel, type ChannelOptions, createChannel } from "./client/channel.ts";
 export type { CallOptions } from "./client/call-options.ts";
 export { type Client, createClient } from "./client/client.ts";
+export {
+  type CallStream,
+  type CallStreamEnd,
+  type CallStreamListener,
+  openCallStream,
+} from "./client/call-stream.ts";
 export {
   type DatabaseFault,
   type FieldViolation,
@@ -37,6 +44,7 @@ export { runService, type ServiceOptions, type ServiceStart } from "./process/ru
 export { SettingError, Settings } from "./process/settings.ts";
 export { EncodedMessage } from "./server/encoded-message.ts";
 export type { HandlerContext } from "./server/handler-context.ts";
+export { CALL_ID_HEADER, type HandlerContext } from "./server/handler-context.ts";
 export type { Handlers, Interceptor } from "./server/handlers.ts";
 export {
   type Item,

@@ -5,7 +5,6 @@ import type { CallOptions } from "./call-options.ts";
 import type { Channel } from "./channel.ts";
 import { type MethodOf, StartedCall } from "./started-call.ts";
 import { asIs } from "./unary-call.ts";
-import { decodeMessage } from "../decode.ts";
 
 /**
  * Any call that streams, seen as many requests and many responses. It starts with the first response
@@ -22,14 +21,16 @@ export async function* callStreaming<I extends DescMessage, O extends DescMessag
   const iterator = requests[Symbol.asyncIterator]();
   const stream = openStream(channel, call);
   const running = call.running(stream);
+  const holding = holdProcess(call.deadline);
   const sending = new RequestPump(stream, call, method.input, iterator);
   try {
-    for await (const bytes of stream) yield decode(call, method.output, bytes);
+    for await (const bytes of stream) yield call.decode(method.output, bytes);
   } catch (error) {
     // The caller's own iterable failed first: that is what went wrong, not the cancellation behind it.
     throw sending.failure ?? (isServiceError(error) ? call.fromGrpc(error, stream.getPeer()) : error);
   } finally {
     running.over();
+    clearInterval(holding);
     stream.cancel();
     sending.stop();
   }
@@ -49,13 +50,13 @@ function openStream(channel: Channel, call: StartedCall): ClientDuplexStream<Buf
   }
 }
 
-function decode<O extends DescMessage>(call: StartedCall, schema: O, bytes: Uint8Array): MessageShape<O> {
-  try {
-    return decodeMessage(schema, bytes);
-  } catch (cause) {
-    throw call.error(status.INTERNAL, `the answer is not a ${schema.typeName}`, cause);
-  }
+// The connection may have been let go of for a stream that is only kept open (`openCallStream`): a call is waited
+// for all the same, and one with a deadline has a timer.
+function holdProcess(deadline: number): NodeJS.Timeout | undefined {
+  return deadline === Infinity ? setInterval(() => {}, MAX_INTERVAL_MS) : undefined;
 }
+
+const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
 function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && "code" in error && "details" in error && "metadata" in error;

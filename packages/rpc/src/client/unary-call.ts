@@ -4,7 +4,6 @@ import { type ClientUnaryCall, type ServiceError, status } from "@grpc/grpc-js";
 import type { CallOptions } from "./call-options.ts";
 import type { Channel } from "./channel.ts";
 import { type MethodOf, StartedCall } from "./started-call.ts";
-import { decodeMessage } from "../decode.ts";
 
 /** One request, one response. Rejects with a HandlerError or a TransportError, and with nothing else. */
 export async function callUnary<I extends DescMessage, O extends DescMessage>(
@@ -23,9 +22,9 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
       if (error !== null) return reject(call.fromGrpc(error, grpcCall?.getPeer() ?? ""));
       if (response === undefined) return reject(call.error(status.INTERNAL, "the answer has no message"));
       try {
-        resolve(decodeMessage(method.output, response));
-      } catch (cause) {
-        reject(call.error(status.INTERNAL, `the answer is not a ${method.output.typeName}`, cause));
+        resolve(call.decode(method.output, response));
+      } catch (malformed) {
+        reject(malformed);
       }
     };
     try {

@@ -1,7 +1,7 @@
 import { create, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { type Any, anyPack, anyUnpack, durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
-import { Metadata, type StatusObject } from "@grpc/grpc-js";
+import { Metadata, type status, type StatusObject } from "@grpc/grpc-js";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -48,19 +48,27 @@ function toMessage(error: HandlerError): string {
 }
 
 /** The handler's error that a status carries, or nothing where no handler of ours made it. */
-export function fromStatus(status: StatusObject, method: string): HandlerError | undefined {
-  const encoded = status.metadata.get(DETAILS_HEADER)[0];
+export function fromStatus(end: StatusObject, method: string): HandlerError | undefined {
+  const encoded = end.metadata.get(DETAILS_HEADER)[0];
   if (!(encoded instanceof Uint8Array)) return undefined;
-  const details = decodeDetails(encoded);
+  const { code, details: message } = end;
+  return fromRpcStatus({ code, message, details: decodeDetails(encoded) }, method);
+}
+
+/** The same, of a status that is part of a message. */
+export function fromRpcStatus(
+  { code, message, details }: { code: status; message: string; details: readonly Any[] },
+  method: string,
+): HandlerError | undefined {
   const info = unpack(details, ErrorInfoSchema);
   if (info === undefined || !isOurs(info.domain)) return undefined;
   const failure = unpack(details, WriteFailureSchema);
   const retry = unpack(details, RetryInfoSchema);
   const request = unpack(details, BadRequestSchema);
   return new HandlerError({
-    code: status.code,
+    code,
     reason: info.reason,
-    message: status.details,
+    message,
     method,
     // Without a word on the outcome nothing may be concluded from the failure.
     outcome: failure === undefined ? "UNKNOWN" : toOutcomeName(failure.outcome),
