@@ -75,6 +75,8 @@ export async function runMessageStream(
     fail: over.reject,
   };
   const reader = handler.open(stream, context);
+  // Before anything is read: a stream that ends without headers was refused, and nothing on it was run.
+  grpc.sendMetadata(context.responseHeaders);
   const tell = (what: () => void): void => {
     try {
       if (!isOver) what();
