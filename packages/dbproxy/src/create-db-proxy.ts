@@ -27,9 +27,12 @@ import {
 } from "./requests.ts";
 import { type QueryResult, toQueryResult, toTransactionResult, type TransactionResult } from "./results.ts";
 import { createRetryBudget } from "./retry-budget.ts";
-import { sendOnce, sendTransaction, type WriteId } from "./send-transaction.ts";
+import { sendTransaction, type WriteId } from "./send-transaction.ts";
 import { type Owner, sendWithRetries } from "./send-with-retries.ts";
 import { Statement } from "./statement.ts";
+import { defaultStreamLimits, type StreamLimits } from "./stream/limits.ts";
+import { sendingAlone } from "./stream/send-alone.ts";
+import { TransactionStreams, type TransactionStreamsOptions } from "./stream/transaction-streams.ts";
 import { type Step, statementsOf } from "./steps.ts";
 
 /** Where the owner of the database is, and what holds for every call. */
@@ -40,6 +43,11 @@ export type DbProxyOptions = (OwnChannel | GivenChannel) & {
   readonly sourceInstanceId?: string;
   /** Of this client alone; `defaultDbProxyLimits` has what isn't said. */
   readonly retryLimits?: Partial<DbProxyLimits>;
+  /**
+   * Transactions share a stream where the owner has that: it costs both sides less, and changes nothing else. `false`
+   * makes a call of each; limits are this client's alone, and `defaultStreamLimits` has what isn't said.
+   */
+  readonly streams?: boolean | Partial<StreamLimits>;
 };
 
 interface OwnChannel extends ChannelOptions {
@@ -97,7 +105,10 @@ export interface DbProxy {
   query<Row extends object>(statement: Statement<Row>, options?: QueryOptions): Promise<QueryResult<Row>>;
   /** Asks who answers, without touching its database. */
   probe(options?: ProbeOptions): Promise<ProbeResult>;
-  /** Closes the channel where this made it: calls that still run end with a TransportError. */
+  /**
+   * Closes the channel where this made it: calls that still run end with a TransportError. A channel that was given
+   * stays open, and so do the calls on it.
+   */
   close(): void;
 }
 
@@ -108,7 +119,10 @@ export function createDbProxy(options: DbProxyOptions): DbProxy {
   const limits = { ...defaultDbProxyLimits, ...options.retryLimits };
   const budget = createRetryBudget(limits);
   const closing = new AbortController();
-  const owner: Owner = { client, channel, limits, budget, closing: closing.signal };
+  const sendAlone = sendingAlone(client);
+  const streams = openStreams(options.streams, { channel, sendAlone });
+  const send = streams?.send ?? sendAlone;
+  const owner: Owner = { client, send, channel, limits, budget, closing: closing.signal };
   const { sourceInstanceId = "", timeoutMs } = options;
   const begin = (given: ProbeOptions): CallBounds => {
     budget.earn();
@@ -124,7 +138,7 @@ export function createDbProxy(options: DbProxyOptions): DbProxy {
         understood(channel, "Transaction", () => toTransactionResult(response, statements));
       const bounds = begin(given);
       if (id !== undefined) return sendTransaction(owner, { request, id, bounds, understand });
-      return understand(await sendWithRetries(owner, { bounds }, (call) => sendOnce(client, request, call)));
+      return understand(await sendWithRetries(owner, { bounds }, (call) => send(request, call)));
     },
     async receipt(requestId, given = {}) {
       const request = { requestId: parseRequestId(requestId), fence: given.fence ?? false };
@@ -148,11 +162,21 @@ export function createDbProxy(options: DbProxyOptions): DbProxy {
       return understood(channel, "Probe", () => toProbeResult(response));
     },
     close() {
+      streams?.leave();
       if (options.channel !== undefined) return;
       channel.close();
       closing.abort();
     },
   };
+}
+
+function openStreams(
+  given: DbProxyOptions["streams"] = true,
+  options: Omit<TransactionStreamsOptions, "limits">,
+): TransactionStreams | undefined {
+  if (given === false) return undefined;
+  const limits = { ...defaultStreamLimits, ...(given === true ? {} : given) };
+  return new TransactionStreams({ ...options, limits });
 }
 
 // What is only to be validated has no effect that could be applied twice.

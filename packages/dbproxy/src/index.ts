@@ -12,4 +12,5 @@ export type { Guard, GuardedStatement, Step } from "./steps.ts";
 export { json } from "./values/json.ts";
 export { double, numeric } from "./values/numbers.ts";
 export type { ListItem, SqlValue } from "./values/to-value.ts";
+export { defaultStreamLimits, type StreamLimits } from "./stream/limits.ts";
 export type { TypedValue } from "./values/typed-value.ts";

@@ -4,9 +4,9 @@ import {
   type TransactionRequestSchema,
   type TransactionResponse,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { type CallOptions, HandlerError } from "@tandem/rpc";
+import { HandlerError } from "@tandem/rpc";
 import type { CallBounds } from "./call-bounds.ts";
-import { asNotCommitted, asUnknown, inLightOf } from "./outcomes.ts";
+import { asNotCommitted, asUnknown } from "./outcomes.ts";
 import { askForReceipt } from "./receipts.ts";
 import { newRequestId, withRequestId } from "./request-id.ts";
 import { type CallError, canGetBetter, isCallError, nextAttempt } from "./retry.ts";
@@ -52,30 +52,17 @@ async function sendAndSettle(
   write: Write,
   { request, bounds }: TransactionToSend<unknown>,
 ): Promise<TransactionResponse> {
-  const { limits, client } = owner;
+  const { limits, send } = owner;
   const timeLeft = Math.max(0, bounds.deadline - Date.now());
   const until = bounds.deadline - Math.min(timeLeft * limits.settlingShare, limits.maxSettlingMs);
   const isWorthIt = (error: CallError): boolean => write.failed(error) || canGetBetter(error);
   try {
     return await sendWithRetries(owner, { bounds, until, isWorthIt, isFree: isRunning }, (options) =>
-      sendOnce(client, { ...request, ...write.next() }, options),
+      send({ ...request, ...write.next() }, options),
     );
   } catch (error) {
     if (!isCallError(error) || write.attempt === 0) throw error;
     return settle(owner, { error, requestId: write.requestId, bounds });
-  }
-}
-
-/** Sends a transaction. Fails as the call does, in the light of its `attempt`. */
-export async function sendOnce(
-  client: Owner["client"],
-  request: TransactionRequest,
-  options: CallOptions,
-): Promise<TransactionResponse> {
-  try {
-    return await client.transaction(request, options);
-  } catch (error) {
-    throw inLightOf(request.attempt ?? 0, error);
   }
 }
 

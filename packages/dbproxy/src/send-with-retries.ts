@@ -5,10 +5,13 @@ import type { CallBounds } from "./call-bounds.ts";
 import type { DbProxyLimits } from "./limits.ts";
 import { type CallError, canGetBetter, isCallError, retryDelayMs } from "./retry.ts";
 import type { RetryBudget } from "./retry-budget.ts";
+import type { SendTransaction } from "./stream/transaction-streams.ts";
 
 /** The owner of the database, as all calls of one client reach it. */
 export interface Owner {
   readonly client: Client<typeof DbProxyService>;
+  /** Sends a transaction once. */
+  readonly send: SendTransaction;
   readonly channel: Channel;
   readonly limits: DbProxyLimits;
   readonly budget: RetryBudget;

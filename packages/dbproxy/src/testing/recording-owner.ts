@@ -8,6 +8,7 @@ import {
   Role,
   type TransactionRequest,
   type TransactionResponseSchema,
+  type TransactionStreamRequest,
   type Value,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import {
@@ -19,6 +20,7 @@ import {
   type IdentityOptions,
   RpcServer,
 } from "@tandem/rpc";
+import { answerStreams } from "./answered-streams.ts";
 import { createDbProxy, type DbProxy, type DbProxyOptions } from "../create-db-proxy.ts";
 
 type OwnerHandlers = Handlers<typeof DbProxyService>;
@@ -31,6 +33,15 @@ export interface RecordingOwner extends AsyncDisposable {
   readonly transactions: readonly TransactionRequest[];
   readonly queries: readonly QueryRequest[];
   readonly contexts: readonly HandlerContext[];
+  /** What came over streams. */
+  readonly streamMessages: readonly TransactionStreamRequest[];
+  /** How many streams are open, and were opened at all. */
+  openStreams(): number;
+  streamsOpened(): number;
+  /** Asks the clients to open other streams in place of those that are open. */
+  renewStreams(): void;
+  /** Stops as a service does: its clients are asked to go elsewhere, and what runs is waited for. */
+  drain(): Promise<void>;
 }
 
 export interface RecordingOwnerOptions {
@@ -45,17 +56,20 @@ export async function startRecordingOwner(options: RecordingOwnerOptions = {}): 
   const transactions: TransactionRequest[] = [];
   const queries: QueryRequest[] = [];
   const contexts: HandlerContext[] = [];
-  const handlers: OwnerHandlers = { ...echoHandlers, ...options.handlers };
+  const handlers = { ...echoHandlers, ...options.handlers };
   const { identity } = options;
   const logger = createLogger({ service: "owner", level: "silent" });
   const server = new RpcServer({ logger, ...(identity === undefined ? {} : { identity }) });
+  const transaction: OwnerHandlers["transaction"] = (request, context) => {
+    transactions.push(request);
+    contexts.push(context);
+    return handlers.transaction(request, context);
+  };
+  const streams = answerStreams(transaction);
   server.addService(DbProxyService, {
     ...handlers,
-    transaction: (request, context) => {
-      transactions.push(request);
-      contexts.push(context);
-      return handlers.transaction(request, context);
-    },
+    transaction,
+    transactionStream: options.handlers?.transactionStream ?? streams.handler,
     query: (request, context) => {
       queries.push(request);
       contexts.push(context);
@@ -70,6 +84,11 @@ export async function startRecordingOwner(options: RecordingOwnerOptions = {}): 
     transactions,
     queries,
     contexts,
+    streamMessages: streams.messages,
+    openStreams: () => streams.open(),
+    streamsOpened: () => streams.opened(),
+    renewStreams: () => streams.renew(),
+    drain: async () => void (await server.drain()),
     async [Symbol.asyncDispose]() {
       db.close();
       await server.drain({ timeoutMs: 0 });
@@ -77,7 +96,7 @@ export async function startRecordingOwner(options: RecordingOwnerOptions = {}): 
   };
 }
 
-const echoHandlers: OwnerHandlers = {
+const echoHandlers: Omit<OwnerHandlers, "transactionStream"> = {
   transaction: ({ steps, validateOnly }): MessageInitShape<typeof TransactionResponseSchema> => ({
     results: steps.map(({ params }, step) => ({ changes: BigInt(step), ...echo(params.map(valueOf)) })),
     writeToken: "token",
@@ -92,10 +111,6 @@ const echoHandlers: OwnerHandlers = {
     statements: ["invites.record_use"],
   }),
   getReceipt: () => {
-    throw notSupported();
-  },
-  // eslint-disable-next-line require-yield
-  async *transactionStream() {
     throw notSupported();
   },
 };

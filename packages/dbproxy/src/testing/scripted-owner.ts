@@ -54,11 +54,12 @@ export interface ScriptedOwner extends RelayedOwner {
   heal(): Promise<void>;
 }
 
-export async function startScriptedOwner(): Promise<ScriptedOwner> {
+export async function startScriptedOwner({ streams }: { readonly streams: boolean }): Promise<ScriptedOwner> {
   let play = new Play({ fates: [], askings: [], leavesAt: undefined });
   let back = Promise.resolve();
   const owner = await startRelayedOwner({
     client: {
+      streams,
       retryLimits: { minRetryDelayMs: 1, maxRetryDelayMs: 4, retryBurst: 1e6 },
       limits: { minReconnectMs: 1, maxReconnectMs: 5 },
     },

@@ -1,0 +1,96 @@
+import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { StatusSchema } from "@tandem/contract/google/rpc/status";
+import {
+  type TransactionRequestSchema,
+  type TransactionResponse,
+  TransactionResponseSchema,
+} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { type BegunCall, type CallOptions, StatusCode } from "@tandem/rpc";
+import { inLightOf } from "../outcomes.ts";
+import type { TransactionStream } from "./transaction-stream.ts";
+
+export type TransactionRequest = MessageInitShape<typeof TransactionRequestSchema>;
+
+/** What may be said of one send of a transaction. */
+export type SendOptions = Pick<CallOptions, "deadline" | "signal" | "context">;
+
+export interface StreamedTransactionOptions {
+  readonly call: BegunCall;
+  readonly request: TransactionRequest;
+  readonly options: SendOptions;
+  /** The request, encoded. */
+  readonly bytes: Buffer;
+  readonly resolve: (response: TransactionResponse) => void;
+  readonly reject: (error: unknown) => void;
+  /** Called once, before the caller hears. */
+  readonly onSettled: (transaction: StreamedTransaction) => void;
+}
+
+/** One send of a transaction that goes over a stream: it is settled once, and what comes later is dropped. */
+export class StreamedTransaction {
+  readonly call: BegunCall;
+  readonly bytes: Buffer;
+  readonly deadline: number;
+  readonly request: TransactionRequest;
+  readonly options: SendOptions;
+  /** Where it is, and under which id; 0 where it was not written yet. */
+  stream: TransactionStream | undefined;
+  id = 0;
+  #settled = false;
+  readonly #to: Pick<StreamedTransactionOptions, "resolve" | "reject" | "onSettled">;
+
+  constructor(options: StreamedTransactionOptions) {
+    this.call = options.call;
+    this.bytes = options.bytes;
+    this.deadline = options.call.deadline;
+    this.request = options.request;
+    this.options = options.options;
+    this.#to = options;
+    this.call.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  readonly #onAbort = (): void => this.giveUp(this.call.cancelled());
+
+  /** Its caller doesn't wait any more: whoever runs it is told so. */
+  giveUp(error: unknown): void {
+    if (this.#settled) return;
+    this.stream?.forget(this);
+    this.fail(error);
+  }
+
+  answer(bytes: Uint8Array): void {
+    try {
+      const response = this.call.decode(TransactionResponseSchema, bytes);
+      if (this.#settle()) this.#to.resolve(response);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** The other side answered with a failure: a google.rpc.Status. */
+  refuse(bytes: Uint8Array): void {
+    try {
+      const failure = this.call.fromAnswer(fromBinary(StatusSchema, bytes));
+      this.fail(inLightOf(this.request.attempt ?? 0, failure));
+    } catch (cause) {
+      this.fail(this.call.error(StatusCode.INTERNAL, "the answer is not a google.rpc.Status", cause));
+    }
+  }
+
+  fail(error: unknown): void {
+    if (this.#settle()) this.#to.reject(error);
+  }
+
+  /** Another way is found for it: it is settled as that is. */
+  becomes(response: Promise<TransactionResponse>): void {
+    if (this.#settle()) response.then(this.#to.resolve, this.#to.reject);
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.call.signal?.removeEventListener("abort", this.#onAbort);
+    this.#to.onSettled(this);
+    return true;
+  }
+}

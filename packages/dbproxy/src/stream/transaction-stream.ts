@@ -1,0 +1,237 @@
+import { DbProxy, TransactionStreamResponseSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import {
+  type Channel,
+  type HandlerError,
+  type CallStream,
+  type CallStreamEnd,
+  openCallStream,
+  StatusCode,
+  type TransportError,
+} from "@tandem/rpc";
+import type { StreamLimits } from "./limits.ts";
+import {
+  EntryWriter,
+  MAX_ENTRY_OVERHEAD,
+  readAnswers,
+  type StreamAnswer,
+  type StreamEntry,
+} from "./messages.ts";
+import type { StreamedTransaction } from "./streamed-transaction.ts";
+
+/** What whoever has a stream hears of it. None of these may throw. */
+export interface TransactionStreamListener {
+  /** The other side took it: its `peer` is known. */
+  onTaken(stream: TransactionStream): void;
+  /** It takes no more: the other side asked for it, and these were not written yet. */
+  onLeaving(stream: TransactionStream, unwritten: readonly StreamedTransaction[]): void;
+  /** It is over. `written` may have arrived, as `end` says; of the others nothing has left. */
+  onEnd(stream: TransactionStream, end: TransactionStreamEnd): void;
+}
+
+export interface TransactionStreamEnd {
+  readonly code: StatusCode;
+  /** Whether the other side took the stream. What it has not taken it has not read. */
+  readonly taken: boolean;
+  readonly written: readonly StreamedTransaction[];
+  readonly unwritten: readonly StreamedTransaction[];
+  /** What the end is for a transaction that was on it, as if its own call had ended so. */
+  failure(transaction: StreamedTransaction): HandlerError | TransportError;
+}
+
+/**
+ * One stream of transactions to one instance of the owner.
+ *
+ * States: *connecting*, where nothing is written, since what was written can't be taken back; *open*; *closed*, where
+ * this side has said all and waits for the other to end it; *ended*. A stream that is leaving takes no more
+ * transactions: it goes from connecting straight to its end, from open to closed, as soon as the last of them is answered.
+ */
+export class TransactionStream {
+  /** The address of the instance that took it. */
+  peer: string | undefined;
+  /** What it was opened with, and all that is on it goes by. */
+  authorization: string | undefined;
+  readonly #stream: CallStream;
+  readonly #limits: StreamLimits;
+  readonly #listener: TransactionStreamListener;
+  readonly #waiting = new Set<StreamedTransaction>();
+  readonly #written = new Map<number, StreamedTransaction>();
+  readonly #writer = new EntryWriter();
+  #cancels: number[] = [];
+  #isLeaving = false;
+  #state: "connecting" | "open" | "closed" | "ended" = "connecting";
+  #lastId = 0;
+  #isWriting = false;
+  #isScheduled = false;
+  #ending: NodeJS.Timeout | undefined;
+  #malformed: unknown;
+
+  /** Fails with a TransportError where the channel is closed. */
+  constructor(channel: Channel, limits: StreamLimits, listener: TransactionStreamListener) {
+    this.#limits = limits;
+    this.#listener = listener;
+    this.#stream = openCallStream(channel, DbProxy.method.transactionStream, {
+      onConnected: () => {
+        this.authorization = channel.authorization();
+        if (this.#state === "connecting") this.#state = "open";
+        this.#schedule();
+        // grpc-js opens its own stream only after this.
+        setImmediate(() => this.#releaseWhenEmpty());
+      },
+      onTaken: (peer) => {
+        this.peer = peer;
+        this.#releaseWhenEmpty();
+        listener.onTaken(this);
+      },
+      onMessage: (message) => this.#read(message),
+      onEnd: (end) => this.#end(end),
+    });
+  }
+
+  /** How many transactions are on it. */
+  get load(): number {
+    return this.#waiting.size + this.#written.size;
+  }
+
+  /** Whether it is known by now what it was opened with. */
+  get isConnected(): boolean {
+    return this.#state !== "connecting";
+  }
+
+  send(transaction: StreamedTransaction): void {
+    transaction.stream = this;
+    this.#waiting.add(transaction);
+    this.#schedule();
+  }
+
+  /** Nobody waits for its answer any more. */
+  forget(transaction: StreamedTransaction): void {
+    if (this.#written.delete(transaction.id)) {
+      this.#cancels.push(transaction.id);
+      this.#schedule();
+    } else {
+      this.#waiting.delete(transaction);
+    }
+    if (this.load === 0) this.#becameEmpty();
+  }
+
+  /** Takes no more, and ends when what is on it is answered. */
+  leave(): void {
+    this.#isLeaving = true;
+    if (this.load === 0) this.#becameEmpty();
+  }
+
+  // At the end of what runs now, so that callers who were answered together ask together.
+  #schedule(): void {
+    if (this.#isScheduled || this.#isWriting || this.#state !== "open") return;
+    this.#isScheduled = true;
+    process.nextTick(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#isScheduled = false;
+    if (this.#isWriting || this.#state !== "open") return;
+    const entries = this.#gather();
+    if (entries.length === 0) return this.#closeWhenDone();
+    this.#isWriting = true;
+    this.#stream.write(this.#writer.encode(entries), this.#onWritten);
+  };
+
+  readonly #onWritten = (): void => {
+    this.#isWriting = false;
+    this.#flush();
+  };
+
+  #gather(): StreamEntry[] {
+    const entries: StreamEntry[] = this.#cancels.map((id) => ({ id, cancel: true }));
+    this.#cancels = [];
+    let bytes = entries.length * MAX_CANCEL_BYTES;
+    const now = Date.now();
+    for (const transaction of this.#waiting) {
+      bytes += transaction.bytes.byteLength + MAX_ENTRY_OVERHEAD;
+      if (bytes > this.#limits.maxGatheredBytes && entries.length > 0) break;
+      this.#waiting.delete(transaction);
+      entries.push(this.#toEntry(transaction, now));
+    }
+    return entries;
+  }
+
+  #toEntry(transaction: StreamedTransaction, now: number): StreamEntry {
+    const { call, bytes, deadline } = transaction;
+    const id = ++this.#lastId;
+    call.sent = "maybe";
+    transaction.id = id;
+    this.#written.set(id, transaction);
+    return { id, request: bytes, timeoutMs: deadline - now, callId: call.callId };
+  }
+
+  #read(message: Buffer): void {
+    let answers: readonly StreamAnswer[];
+    try {
+      answers = readAnswers(message);
+    } catch (error) {
+      this.#malformed = error;
+      return this.#stream.cancel();
+    }
+    for (const answer of answers) {
+      if (answer.kind === "go away") this.#goAway();
+      else this.#settle(answer);
+    }
+  }
+
+  #settle({ kind, id, bytes }: Exclude<StreamAnswer, { kind: "go away" }>): void {
+    const transaction = this.#written.get(id);
+    // One that nobody waits for any more, or whose cancellation crossed its answer.
+    if (transaction === undefined) return;
+    this.#written.delete(id);
+    if (kind === "response") transaction.answer(bytes);
+    else transaction.refuse(bytes);
+    if (this.load === 0) this.#becameEmpty();
+  }
+
+  #goAway(): void {
+    const unwritten = [...this.#waiting];
+    this.#waiting.clear();
+    this.leave();
+    this.#listener.onLeaving(this, unwritten);
+  }
+
+  #releaseWhenEmpty(): void {
+    if (this.load === 0) this.#stream.unref();
+  }
+
+  #becameEmpty(): void {
+    this.#stream.unref();
+    if (this.#isLeaving) this.#closeWhenDone();
+  }
+
+  #closeWhenDone(): void {
+    if (!this.#isLeaving || this.load > 0 || this.#isWriting || this.#cancels.length > 0) return;
+    if (this.#state === "connecting") return this.#stream.cancel();
+    if (this.#state !== "open") return;
+    this.#state = "closed";
+    this.#stream.end();
+    // An owner that leaves it open has nothing more to say on it.
+    this.#ending = setTimeout(() => this.#stream.cancel(), this.#limits.idleMs).unref();
+  }
+
+  #end(end: CallStreamEnd): void {
+    this.#state = "ended";
+    clearTimeout(this.#ending);
+    const written = [...this.#written.values()];
+    const unwritten = [...this.#waiting];
+    this.#written.clear();
+    this.#waiting.clear();
+    const { error, sent, taken } = end;
+    const failure = ({ call }: StreamedTransaction): HandlerError | TransportError => {
+      if (sent === "no") call.sent = "no";
+      if (this.#malformed !== undefined)
+        return call.error(StatusCode.INTERNAL, NOT_AN_ANSWER, this.#malformed);
+      if (error.code === StatusCode.OK) return call.error(StatusCode.UNAVAILABLE, error.message, error);
+      return call.fromEnd(error);
+    };
+    this.#listener.onEnd(this, { code: error.code, taken, written, unwritten, failure });
+  }
+}
+
+const MAX_CANCEL_BYTES = 16;
+const NOT_AN_ANSWER = `the answer is not a ${TransactionStreamResponseSchema.typeName}`;
