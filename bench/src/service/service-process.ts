@@ -32,7 +32,13 @@ async function start({ spec, dbProxyUrl, connections, tls }: StartService): Prom
     catalogue: () => catalogue,
     logger,
   });
-  const anyMethod = allow(DbProxy, { transaction: ["gateway"], query: ["gateway"], probe: ["gateway"] });
+  const gateway = ["gateway"];
+  const anyMethod = allow(DbProxy, {
+    transaction: gateway,
+    transactionStream: gateway,
+    query: gateway,
+    probe: gateway,
+  });
   // Everything but what the row is about is the same: also without TLS a caller has a name and rules.
   const identity: IdentityOptions =
     tls === undefined
