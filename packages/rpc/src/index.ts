@@ -43,7 +43,6 @@ export { type ProcessConfig, readProcessConfig } from "./process/process-config.
 export { runService, type ServiceOptions, type ServiceStart } from "./process/run-service.ts";
 export { SettingError, Settings } from "./process/settings.ts";
 export { EncodedMessage } from "./server/encoded-message.ts";
-export type { HandlerContext } from "./server/handler-context.ts";
 export { CALL_ID_HEADER, type HandlerContext } from "./server/handler-context.ts";
 export type { Handlers, Interceptor } from "./server/handlers.ts";
 export {
