@@ -62,7 +62,6 @@ export async function runMessageStream(
     limits: codec.limits,
     write: (bytes, written) => {
       if (isOver) return;
-      grpc.sendMetadata(context.responseHeaders);
       const message = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       // What can't be written is not wanted any more: the signal says so.
       grpc.write(message, (error?: Error | null) => error ?? (isOver || written()));
