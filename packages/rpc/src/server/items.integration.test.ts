@@ -123,22 +123,37 @@ describe("an item of a stream", () => {
     });
   });
 
-  it("is answered at its deadline, and a drain waits for its handler all the same", async () => {
+  it("is answered at its deadline, when its handler is told to give up, and a drain waits for that", async () => {
     const held = holdHandler();
+    let signal: AbortSignal | undefined;
+    const one: One = (request, context) => {
+      ({ signal } = context);
+      return held.one(request);
+    };
     const deadline = new Date(Date.now() + 100);
-    const echo = await startEcho({ handlers: { both: items(held.one, { deadline }) } });
+    const echo = await startEcho({ handlers: { both: items(one, { deadline }) } });
     expect(await exchange(echo, "a")).toEqual(["DEADLINE_EXCEEDED nobody: Deadline exceeded"]);
-    let drained = false;
-    const draining = echo.server.drain({ timeoutMs: 10_000 }).then((result) => {
-      drained = true;
-      return result;
-    });
-    await held.called;
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(drained).toBe(false);
+    expect(signal?.reason).toMatchObject({ reason: "CANCELLED_BY_CALLER", outcome: "UNKNOWN" });
+    // The stream itself is over.
+    expect(await echo.server.drain({ timeoutMs: 100 })).toEqual({ forced: 1 });
     held.release();
-    expect(await draining).toEqual({ forced: 0 });
     await echo[Symbol.asyncDispose]();
+  });
+
+  it("has no more time than its stream", async () => {
+    const deadlines: (Date | undefined)[] = [];
+    const one: One = (request, context) => {
+      deadlines.push(context.deadline);
+      return request;
+    };
+    const deadline = new Date(Date.now() + 3_600_000);
+    await using echo = await startEcho({ handlers: { both: items(one, { deadline }) } });
+    const latest = Date.now() + 5_000;
+    const requests = (async function* () {
+      yield text("a");
+    })();
+    await Array.fromAsync(echo.client.both(requests, { deadline: new Date(latest) }));
+    expect(deadlines[0]?.getTime()).toBeLessThan(latest + 1_000);
   });
 });
 
