@@ -180,6 +180,17 @@ describe("the id of an item", () => {
   });
 });
 
+it("begins no more than a number of items at a time, and the next one when one of them is over", async () => {
+  await using few = await proxy.addReplica({ maxStreamItems: 2 });
+  stream = openStream(few.client);
+  for (const id of [1, 2]) stream.send(item(id, SLOW, { timeoutMs: 300 }));
+  stream.send(item(3, ONE));
+  expect(verdictOf(await stream.answer(3n))).toBe("nothing");
+  expect(stream.answers.length).toBeGreaterThan(1);
+  stream.halfClose();
+  expect(await stream.ended).toBeUndefined();
+});
+
 describe("a message with several items", () => {
   it("has them begun in order", async () => {
     await using single = await proxy.addReplica({ poolSize: 1 });
