@@ -139,7 +139,7 @@ function expectType(found: WireType, expected: WireType): void {
   if (found !== expected) throw new RangeError("A field in it is encoded as another type.");
 }
 
-/** Of a google.protobuf.Duration, rounded up. */
+/** Of a google.protobuf.Duration, rounded up; of one that is over, 0. */
 function readTimeout(bytes: Uint8Array): number {
   const reader = new BinaryReader(bytes);
   let ms = 0;
@@ -149,7 +149,7 @@ function readTimeout(bytes: Uint8Array): number {
     else if (field === 2 && wireType === WireType.Varint) ms += reader.int32() / 1_000_000;
     else reader.skip(wireType, field);
   }
-  return Math.min(Math.ceil(ms), MAX_TIMEOUT_MS);
+  return Math.max(0, Math.min(Math.ceil(ms), MAX_TIMEOUT_MS));
 }
 
 // Longer than anybody waits, and no more than a Date can hold.

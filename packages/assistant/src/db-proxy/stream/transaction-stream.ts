@@ -113,6 +113,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
     clearTimeout(this.#timer);
     clearImmediate(this.#turn);
     this.#context.draining.removeEventListener("abort", this.#leave);
+    this.#behind = [];
   }
 
   answered(item: OpenItem, answer: ItemAnswer): void {
