@@ -42,25 +42,32 @@ describe("a stream without transactions", () => {
       return { results: [{ changes: 1n }] };
     };
     await using owner = await startRecordingOwner({
-      client: { streams: { idleMs: 50 } },
+      client: { streams: { idleMs: 50, maxStreams: 1 } },
       handlers: { transaction },
     });
     const call = owner.db.transaction(steps());
     setTimeout(released.resolve, 300);
     await call;
-    expect(owner.openStreams()).toBe(1);
+    await owner.db.transaction(steps());
+    expect(owner.streamsOpened()).toBe(1);
     await waitFor(() => owner.openStreams() === 0, { describe: "the streams to end" });
   });
 
-  it.each([true, false])("doesn't keep the process alive (streams: %s)", async (streams) => {
-    await using owner = await startRecordingOwner();
+  it.each([
+    { streams: true, instances: 1 },
+    { streams: true, instances: 2 },
+    { streams: false, instances: 1 },
+  ])("doesn't keep the process alive: $streams, to $instances", async ({ streams, instances }) => {
+    await using first = await startRecordingOwner();
+    await using second = await startRecordingOwner();
     const script = fileURLToPath(new URL("../testing/leaving-process.ts", import.meta.url));
-    const leaving = await processes.spawn({ args: [script, owner.address, String(streams)] });
+    const addresses = [first.address, second.address].slice(0, instances);
+    const leaving = await processes.spawn({ args: [script, String(streams), ...addresses] });
     await leaving.waitForLine("done");
     const done = performance.now();
     expect(await leaving.waitForExit()).toEqual({ code: 0, signal: null });
     expect(performance.now() - done).toBeLessThan(1_000);
-    expect(owner.streamMessages.length > 0).toBe(streams);
+    for (const owner of [first, second].slice(0, instances)) expect(owner.streamsOpened() > 0).toBe(streams);
   });
 });
 

@@ -8,7 +8,7 @@ export interface StreamLimits {
    */
   readonly minSearchMs: number;
   readonly maxSearchMs: number;
-  /** What is gathered in one message. A transaction that is larger goes alone. */
+  /** What is gathered in one message, with 256 bytes for what is around each. A transaction that is larger goes alone. */
   readonly maxGatheredBytes: number;
   /** After so long without a transaction the streams are ended. */
   readonly idleMs: number;

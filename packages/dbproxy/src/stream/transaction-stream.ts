@@ -56,7 +56,7 @@ export class TransactionStream {
   readonly #waiting = new Set<StreamedTransaction>();
   readonly #written = new Map<number, StreamedTransaction>();
   readonly #writer = new EntryWriter();
-  #cancels: number[] = [];
+  readonly #cancels: number[] = [];
   #isLeaving = false;
   #state: "connecting" | "open" | "closed" | "ended" = "connecting";
   #lastId = 0;
@@ -142,13 +142,14 @@ export class TransactionStream {
   };
 
   #gather(): StreamEntry[] {
-    const entries: StreamEntry[] = this.#cancels.map((id) => ({ id, cancel: true }));
-    this.#cancels = [];
-    let bytes = entries.length * MAX_CANCEL_BYTES;
+    const { maxGatheredBytes } = this.#limits;
+    const cancels = this.#cancels.splice(0, Math.ceil(maxGatheredBytes / MAX_ENTRY_OVERHEAD));
+    const entries: StreamEntry[] = cancels.map((id) => ({ id, cancel: true }));
+    let bytes = entries.length * MAX_ENTRY_OVERHEAD;
     const now = Date.now();
     for (const transaction of this.#waiting) {
       bytes += transaction.bytes.byteLength + MAX_ENTRY_OVERHEAD;
-      if (bytes > this.#limits.maxGatheredBytes && entries.length > 0) break;
+      if (bytes > maxGatheredBytes && entries.length > 0) break;
       this.#waiting.delete(transaction);
       entries.push(this.#toEntry(transaction, now));
     }
@@ -233,5 +234,4 @@ export class TransactionStream {
   }
 }
 
-const MAX_CANCEL_BYTES = 16;
 const NOT_AN_ANSWER = `the answer is not a ${TransactionStreamResponseSchema.typeName}`;

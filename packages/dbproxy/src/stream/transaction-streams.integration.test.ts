@@ -154,6 +154,21 @@ describe("a transaction that its caller gives up", () => {
     },
   );
 
+  it("is one of as many as a message takes, where all of them are given up at once", async () => {
+    await using owner = await startHeldOwner();
+    const caller = new AbortController();
+    const calls = Array.from({ length: 700 }, () =>
+      failure(owner.db.transaction(steps(), { signal: caller.signal })),
+    );
+    const stream = await owner.stream(0);
+    await stream.received(calls.length);
+    caller.abort();
+    await Promise.all(calls);
+    const entries = await stream.received(2 * calls.length);
+    expect(entries.filter(({ kind }) => kind.case === "cancel")).toHaveLength(calls.length);
+    expect(Math.max(...stream.messages.map(({ more }) => 1 + more.length))).toBeLessThanOrEqual(256);
+  });
+
   it("while the owner doesn't read has not been sent", async () => {
     await using owner = await startHeldOwner({}, (stream) => stream.pause());
     // What the link and grpc-js take in; behind that it waits here.

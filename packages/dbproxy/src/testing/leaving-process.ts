@@ -1,9 +1,10 @@
-// A process that makes a transaction and has nothing more to do: node leaving-process.ts ADDRESS STREAMS
+// A process that makes transactions and has nothing more to do: node leaving-process.ts STREAMS ADDRESS…
 import { createDbProxy } from "../create-db-proxy.ts";
 import { sql } from "../sql.ts";
 
-const [address = "", streams] = process.argv.slice(2);
+const [streams, ...address] = process.argv.slice(2);
 const db = createDbProxy({ address, streams: streams === "true" });
-await db.transaction([sql`SELECT 1`]);
-await db.transaction([sql`SELECT 2`]);
+// For long enough to find more than one instance.
+const until = performance.now() + 300;
+while (performance.now() < until) await db.transaction([sql`SELECT 1`]);
 process.stdout.write("done\n");
