@@ -2,6 +2,7 @@ import { trackLeaks, waitFor } from "@tandem/testkit";
 import { afterAll, describe, expect, it } from "vitest";
 import { createDbProxy, type DbProxyOptions } from "../create-db-proxy.ts";
 import { sql } from "../sql.ts";
+import type { RecordingOwnerOptions } from "../testing/recording-owner.ts";
 import { startRelayedOwner } from "../testing/relayed-owner.ts";
 
 const leaks = trackLeaks();
@@ -10,9 +11,12 @@ afterAll(() => leaks.expectNoLeaks());
 const limits = { minReconnectMs: 10, maxReconnectMs: 50 };
 
 /** Two instances of an owner, and one client of both. */
-async function startReplicas(options: Pick<DbProxyOptions, "streams" | "retryLimits"> = {}) {
+async function startReplicas(
+  options: Pick<DbProxyOptions, "streams" | "retryLimits"> = {},
+  ofFirst: RecordingOwnerOptions = {},
+) {
   await using parts = new AsyncDisposableStack();
-  const first = parts.use(await startRelayedOwner());
+  const first = parts.use(await startRelayedOwner(ofFirst));
   const second = parts.use(await startRelayedOwner());
   const db = createDbProxy({
     ...options,
@@ -88,6 +92,30 @@ describe("transactions", () => {
     expect(countOf(replicas).map((count, index) => count - (before[index] ?? 0))).toEqual([10, 10]);
   });
 
+  it("keep away from an instance that doesn't answer", async () => {
+    let hangs = false;
+    const released = Promise.withResolvers<void>();
+    const transaction = async () => {
+      if (hangs) await released.promise;
+      return { results: [{ changes: 1n }] };
+    };
+    await using replicas = await startReplicas({}, { handlers: { transaction } });
+    await reachBoth(replicas);
+    hangs = true;
+    const before = replicas.first.transactions.length;
+    const calls: Promise<unknown>[] = [];
+    for (let count = 0; count < 50; count += 1) {
+      const hung = replicas.first.transactions.length;
+      const call = transact(replicas).then(() => "answered");
+      calls.push(call);
+      const begun = waitFor(() => replicas.first.transactions.length > hung, { describe: "it", pollMs: 1 });
+      await Promise.race([call, begun.catch(() => "never")]);
+    }
+    expect(replicas.first.transactions.length - before).toBeLessThan(5);
+    released.resolve();
+    await Promise.all(calls);
+  });
+
   it("go over as many streams as the client may have", async () => {
     await using replicas = await startReplicas({ streams: { maxStreams: 1 } });
     for (let call = 0; call < 20; call += 1) await transact(replicas);
@@ -95,7 +123,7 @@ describe("transactions", () => {
   });
 
   it("go on without a failure when an instance is killed, and reach it again when it is back", async () => {
-    await using replicas = await startReplicas();
+    await using replicas = await startReplicas({ streams: { maxSearchMs: 100 } });
     const { first } = replicas;
     await reachBoth(replicas);
     const load = startLoad(replicas);
