@@ -1,5 +1,5 @@
 import { HandlerError, StatusCode } from "@tandem/rpc";
-import { trackLeaks, waitFor } from "@tandem/testkit";
+import { type TcpRelay, trackLeaks, waitFor } from "@tandem/testkit";
 import { afterAll, describe, expect, it } from "vitest";
 import { sql } from "../sql.ts";
 import { type HeldStream, holdStreams } from "../testing/held-streams.ts";
@@ -29,6 +29,19 @@ async function startHeldOwner(
     },
   });
   return { ...owner, ...held };
+}
+
+/** Resolves when the link has carried nothing for a while. */
+async function waitForQuiet({ relay }: { readonly relay: TcpRelay }): Promise<void> {
+  let carried = -1;
+  await waitFor(
+    () => {
+      const before = carried;
+      carried = relay.bytes().toServer;
+      return carried === before;
+    },
+    { describe: "the link to be quiet", pollMs: 100 },
+  );
 }
 
 /** Sent without an id, it is not settled: what comes back is what the send came to. */
@@ -207,6 +220,28 @@ describe("a stream that breaks", () => {
     for (const call of calls) {
       expect(await call).toMatchObject({ name: "TransportError", code: StatusCode.UNAVAILABLE, sent: "no" });
     }
+  });
+
+  it("leaves what was not written yet to another", async () => {
+    let opened = 0;
+    await using owner = await startHeldOwner({}, (stream) => {
+      if (opened === 0) stream.pause();
+      opened += 1;
+    });
+    const calls = Array.from({ length: 60 }, () =>
+      failure(owner.db.transaction(steps("x".repeat(50_000)), bare)),
+    );
+    await owner.stream(0);
+    // What the link and grpc-js take in has been written by then.
+    await waitForQuiet(owner);
+    owner.relay.cut();
+    const other = await owner.stream(1);
+    await other.received(1);
+    await waitForQuiet(owner);
+    other.answer(...other.entries.map(({ id }) => id));
+    const ends = (await Promise.all(calls)).map((end) => (end as { sent?: string }).sent ?? "answered");
+    expect(new Set(ends)).toEqual(new Set(["maybe", "answered"]));
+    expect(ends.filter((end) => end === "answered")).toHaveLength(other.entries.length);
   });
 
   it("by a word of the owner's on it says of no transaction that nothing of it happened", async () => {

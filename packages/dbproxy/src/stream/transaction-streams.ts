@@ -43,13 +43,13 @@ export class TransactionStreams {
   #idleTimer: NodeJS.Timeout | undefined;
 
   constructor({ channel, limits, sendAlone }: TransactionStreamsOptions) {
+    // What is around a request counts as well at the other side; each field takes a byte at least.
+    const mostBytes = Math.min(channel.limits.maxRequestBytes, channel.limits.maxRequestFields);
+    this.#maxBytes = mostBytes - MAX_ENTRY_OVERHEAD;
     this.#channel = channel;
-    this.#limits = limits;
+    this.#limits = { ...limits, maxGatheredBytes: Math.min(limits.maxGatheredBytes, mostBytes) };
     this.#search = new StreamSearch(limits);
     this.#sendAlone = sendAlone;
-    // What is around a request counts as well at the other side; each field takes a byte at least.
-    const { maxRequestBytes, maxRequestFields } = channel.limits;
-    this.#maxBytes = Math.min(maxRequestBytes, maxRequestFields) - MAX_ENTRY_OVERHEAD;
     this.#open = createDeadlines((transaction) => {
       const { call } = transaction;
       transaction.giveUp(call.error(StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the answer"));

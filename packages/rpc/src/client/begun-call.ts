@@ -41,7 +41,8 @@ export class BegunCall {
     this.callId = options.context?.callId;
     this.deadline = earliestDeadline(channel, method, options);
     if (this.signal?.aborted === true) throw this.cancelled();
-    if (this.deadline <= Date.now()) {
+    // An invalid Date is no time to wait for either.
+    if (!(this.deadline > Date.now())) {
       throw this.error(status.DEADLINE_EXCEEDED, "the deadline had passed before the call was made");
     }
   }
