@@ -19,6 +19,11 @@ export interface MessageStreamReader {
   message(bytes: Uint8Array): void;
   /** No more will come. A caller that left can look like this for a moment. */
   halfClosed(): void;
+  /**
+   * Its caller may not go on. Items that come are refused by themselves, and those that run are to be answered. Without
+   * this the stream ends at once.
+   */
+  unwelcome?(reason: unknown): void;
   /** `context.signal` is aborted, and so are those of the items that run. What is written may still get there. */
   aborted(): void;
   /** The stream is over: because it was ended, or because nobody is left to write to. Nothing more is told of it. */
@@ -55,7 +60,6 @@ export async function runMessageStream(
   const { context, codec } = running;
   const { signal } = context;
   const items = new ItemCalls(surroundings);
-  running.carry(items);
   const over = Promise.withResolvers<void>();
   let isOver = false;
   const stream: MessageStream = {
@@ -83,11 +87,17 @@ export async function runMessageStream(
       over.reject(error);
     }
   };
+  running.carry(items, (reason) => {
+    if (reader.unwelcome === undefined) return over.reject(reason);
+    tell(() => reader.unwelcome?.(reason));
+  });
   const onAbort = (): void => tell(() => reader.aborted());
   signal.addEventListener("abort", onAbort, { once: true });
   readNoneAhead(grpc);
   grpc.on("data", (bytes: Buffer) => {
-    if (!signal.aborted && running.recheckAdmission()) tell(() => reader.message(bytes));
+    if (signal.aborted) return;
+    running.recheckAdmission();
+    tell(() => reader.message(bytes));
   });
   grpc.on("end", () => signal.aborted || tell(() => reader.halfClosed()));
   grpc.once("cancelled", () => over.reject(signal.reason));

@@ -33,6 +33,7 @@ export class RunningCall {
   readonly #finished: () => void;
   #items: ItemCalls | undefined;
   #answered = false;
+  #end = (reason: unknown): void => this.#ended.abort(reason);
   #decoded = 0;
 
   constructor(options: RunningCallOptions) {
@@ -77,15 +78,19 @@ export class RunningCall {
       this.#admission.check();
       return true;
     } catch (error) {
-      if (!this.#answered)
-        this.#ended.abort(error instanceof HandlerError ? error.withOutcome("UNKNOWN") : error);
+      const reason = error instanceof HandlerError ? error.withOutcome("UNKNOWN") : error;
+      if (!this.#answered) this.#end(reason);
       return false;
     }
   }
 
-  /** From here on these are part of it. */
-  carry(items: ItemCalls): void {
+  /**
+   * From here on these are part of it. Each was judged when it came, as a call is, and runs to its end when their stream
+   * may not go on: `end` is called then, each time that it is judged.
+   */
+  carry(items: ItemCalls, end: (reason: unknown) => void): void {
     this.#items = items;
+    this.#end = end;
   }
 
   /** How many calls it stands for: a stream, for the items that run on it. */

@@ -45,7 +45,7 @@ const ITEMS_A_TURN = 64;
  * One stream while it is open.
  *
  * States: open → leaving (`go_away` is sent, as it is old or the server drains: what comes is still taken, for it
- * crossed that) → left (the grace is over: what comes is refused). Whatever the state, the stream ends when every item
+ * crossed that) → left (the grace is over, or its caller may not go on: what comes is refused). Whatever the state, the stream ends when every item
  * is answered and no more can come: its caller has half-closed it, it is left, or something has ended it.
  */
 class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
@@ -64,6 +64,8 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   #state: "open" | "leaving" | "left" = "open";
   #halfClosed = false;
   #failure: { readonly error: unknown } | undefined;
+  /** What it ends with when all is answered, where its caller may not go on. */
+  #farewell: { readonly error: unknown } | undefined;
   #paused = false;
   #timer: NodeJS.Timeout;
   /** Set while no more are to be begun in this turn of the loop. */
@@ -100,6 +102,21 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
 
   halfClosed(): void {
     this.#halfClosed = true;
+    this.#goOn();
+  }
+
+  unwelcome(error: unknown): void {
+    if (this.#farewell !== undefined) return;
+    this.#farewell = { error };
+    this.#leave();
+    this.#state = "left";
+    clearTimeout(this.#timer);
+    // Whoever goes on all the same isn't listened to for ever.
+    this.#timer = setTimeout(() => {
+      this.#failure ??= { error };
+      this.#behind = [];
+      this.#goOn();
+    }, this.#limits.streamGraceMs);
     this.#goOn();
   }
 
@@ -190,8 +207,9 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   #endIfDone(): void {
     if (this.#failure === undefined && !this.#halfClosed && this.#state !== "left") return;
     if (this.#open.size > 0 || this.#behind.length > 0 || !this.#answers.isIdle) return;
-    if (this.#failure === undefined) this.#stream.end();
-    else this.#stream.fail(this.#failure.error);
+    const failure = this.#failure ?? this.#farewell;
+    if (failure === undefined) this.#stream.end();
+    else this.#stream.fail(failure.error);
   }
 }
 
