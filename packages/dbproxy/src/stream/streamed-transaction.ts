@@ -5,7 +5,7 @@ import {
   type TransactionResponse,
   TransactionResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { type BegunCall, type CallOptions, StatusCode } from "@tandem/rpc";
+import { type BegunCall, type CallOptions, HandlerError, StatusCode } from "@tandem/rpc";
 import { inLightOf } from "../outcomes.ts";
 import type { TransactionStream } from "./transaction-stream.ts";
 
@@ -22,6 +22,8 @@ export interface StreamedTransactionOptions {
   readonly bytes: Buffer;
   readonly resolve: (response: TransactionResponse) => void;
   readonly reject: (error: unknown) => void;
+  /** Whether it may go over another stream: it was refused on one that takes no more, and has not moved yet. */
+  readonly move: (transaction: StreamedTransaction) => boolean;
   /** Called once, before the caller hears. */
   readonly onSettled: (transaction: StreamedTransaction) => void;
 }
@@ -36,8 +38,10 @@ export class StreamedTransaction {
   /** Where it is, and under which id; 0 where it was not written yet. */
   stream: TransactionStream | undefined;
   id = 0;
+  /** Whether it was on a stream that refused it as it takes no more. */
+  hasMoved = false;
   #settled = false;
-  readonly #to: Pick<StreamedTransactionOptions, "resolve" | "reject" | "onSettled">;
+  readonly #to: Pick<StreamedTransactionOptions, "resolve" | "reject" | "move" | "onSettled">;
 
   constructor(options: StreamedTransactionOptions) {
     this.call = options.call;
@@ -71,6 +75,7 @@ export class StreamedTransaction {
   refuse(bytes: Uint8Array): void {
     try {
       const failure = this.call.fromAnswer(fromBinary(StatusSchema, bytes));
+      if (isOfItsStream(failure) && this.stream?.isLeaving === true && this.#to.move(this)) return;
       this.fail(inLightOf(this.request.attempt ?? 0, failure));
     } catch (cause) {
       this.fail(this.call.error(StatusCode.INTERNAL, "the answer is not a google.rpc.Status", cause));
@@ -93,4 +98,15 @@ export class StreamedTransaction {
     this.#to.onSettled(this);
     return true;
   }
+}
+
+/**
+ * Whether a transaction was refused for the stream that it came over: it crossed the word that this takes no more, or the
+ * other side doesn't know the connection's certificate any more. A call by itself is then refused unseen, and grpc-js
+ * sends it over another connection.
+ */
+function isOfItsStream(failure: unknown): boolean {
+  return (
+    failure instanceof HandlerError && (failure.reason === "DRAINING" || failure.reason === "UNAUTHENTICATED")
+  );
 }

@@ -57,7 +57,8 @@ export class TransactionStream {
   readonly #written = new Map<number, StreamedTransaction>();
   readonly #writer = new EntryWriter();
   readonly #cancels: number[] = [];
-  #isLeaving = false;
+  /** It takes no more transactions. */
+  isLeaving = false;
   #state: "connecting" | "open" | "closed" | "ended" = "connecting";
   #lastId = 0;
   #isWriting = false;
@@ -116,7 +117,7 @@ export class TransactionStream {
 
   /** Takes no more, and ends when what is on it is answered. */
   leave(): void {
-    this.#isLeaving = true;
+    this.isLeaving = true;
     if (this.load === 0) this.#becameEmpty();
   }
 
@@ -202,11 +203,11 @@ export class TransactionStream {
 
   #becameEmpty(): void {
     this.#stream.unref();
-    if (this.#isLeaving) this.#closeWhenDone();
+    if (this.isLeaving) this.#closeWhenDone();
   }
 
   #closeWhenDone(): void {
-    if (!this.#isLeaving || this.load > 0 || this.#isWriting || this.#cancels.length > 0) return;
+    if (!this.isLeaving || this.load > 0 || this.#isWriting || this.#cancels.length > 0) return;
     if (this.#state === "connecting") return this.#stream.cancel();
     if (this.#state !== "open") return;
     this.#state = "closed";

@@ -71,6 +71,7 @@ export class TransactionStreams {
         bytes,
         resolve,
         reject,
+        move: this.#move,
         onSettled: this.#onSettled,
       });
       this.#open.add(transaction);
@@ -84,6 +85,14 @@ export class TransactionStreams {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
   }
+
+  /** Once: another stream that takes no more either says something of the owner, and its caller is to know. */
+  readonly #move = (transaction: StreamedTransaction): boolean => {
+    if (transaction.hasMoved) return false;
+    transaction.hasMoved = true;
+    this.#place(transaction);
+    return true;
+  };
 
   readonly #onSettled = (transaction: StreamedTransaction): void => this.#open.delete(transaction);
 

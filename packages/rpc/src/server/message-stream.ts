@@ -21,7 +21,7 @@ export interface MessageStreamReader {
   halfClosed(): void;
   /**
    * Its caller may not go on. Items that come are refused by themselves, and those that run are to be answered. Without
-   * this the stream ends at once.
+   * this all of it ends at once.
    */
   unwelcome?(reason: unknown): void;
   /** `context.signal` is aborted, and so are those of the items that run. What is written may still get there. */
@@ -60,6 +60,7 @@ export async function runMessageStream(
   const { context, codec } = running;
   const { signal } = context;
   const items = new ItemCalls(surroundings);
+  running.carry(items);
   const over = Promise.withResolvers<void>();
   let isOver = false;
   const stream: MessageStream = {
@@ -87,17 +88,16 @@ export async function runMessageStream(
       over.reject(error);
     }
   };
-  running.carry(items, (reason) => {
-    if (reader.unwelcome === undefined) return over.reject(reason);
-    tell(() => reader.unwelcome?.(reason));
-  });
+  if (reader.unwelcome !== undefined) {
+    running.endsBy((reason) => tell(() => reader.unwelcome?.(reason)));
+  }
   const onAbort = (): void => tell(() => reader.aborted());
   signal.addEventListener("abort", onAbort, { once: true });
   readNoneAhead(grpc);
   grpc.on("data", (bytes: Buffer) => {
     if (signal.aborted) return;
     running.recheckAdmission();
-    tell(() => reader.message(bytes));
+    if (!signal.aborted) tell(() => reader.message(bytes));
   });
   grpc.on("end", () => signal.aborted || tell(() => reader.halfClosed()));
   grpc.once("cancelled", () => over.reject(signal.reason));

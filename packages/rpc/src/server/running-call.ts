@@ -84,12 +84,13 @@ export class RunningCall {
     }
   }
 
-  /**
-   * From here on these are part of it. Each was judged when it came, as a call is, and runs to its end when their stream
-   * may not go on: `end` is called then, each time that it is judged.
-   */
-  carry(items: ItemCalls, end: (reason: unknown) => void): void {
+  /** From here on these are part of it. */
+  carry(items: ItemCalls): void {
     this.#items = items;
+  }
+
+  /** In place of the end of its signal, this is called where it may not go on, each time that it is judged. */
+  endsBy(end: (reason: unknown) => void): void {
     this.#end = end;
   }
 
