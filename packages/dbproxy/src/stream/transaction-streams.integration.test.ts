@@ -362,4 +362,35 @@ describe("a stream that is asked to end", () => {
     for (const stream of [old, renewed]) stream.answer(...stream.entries.map(({ id }) => id));
     await Promise.all(calls);
   });
+
+  it.each(["DRAINING", "UNAUTHENTICATED"] as const)(
+    "gives to another, once, what crossed that and was refused as %s",
+    async (reason) => {
+      await using owner = await startHeldOwner();
+      const [moved, refused] = [1, 2].map(() => failure(owner.db.transaction(steps())));
+      const old = await owner.stream(0);
+      const [one, two] = await old.received(2);
+      old.goAway();
+      old.refuse(reason, one?.id ?? 0n, two?.id ?? 0n);
+      const renewed = await owner.stream(1);
+      const [first, second] = await renewed.received(2);
+      expect(first?.kind).toEqual(one?.kind);
+      renewed.answer(first?.id ?? 0n);
+      renewed.goAway();
+      renewed.refuse(reason, second?.id ?? 0n);
+      expect(await moved).toMatchObject({ replayed: false });
+      expect(await refused).toMatchObject({ reason });
+      expect(owner.streams).toHaveLength(2);
+    },
+  );
+
+  it("fails what it refused before that", async () => {
+    await using owner = await startHeldOwner();
+    const call = failure(owner.db.transaction(steps()));
+    const stream = await owner.stream(0);
+    const [one] = await stream.received(1);
+    stream.refuse("UNAUTHENTICATED", one?.id ?? 0n);
+    expect(await call).toMatchObject({ reason: "UNAUTHENTICATED" });
+    expect(owner.streams).toHaveLength(1);
+  });
 });

@@ -1,11 +1,13 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { ErrorInfoSchema } from "@tandem/contract/google/rpc/error_details";
 import {
   type TransactionResponseSchema,
   type TransactionStreamRequest,
   TransactionStreamRequestSchema,
   TransactionStreamResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import type { HandlerContext, MessageStream, MessageStreamHandler } from "@tandem/rpc";
+import { type HandlerContext, type MessageStream, type MessageStreamHandler, StatusCode } from "@tandem/rpc";
 import { waitFor } from "@tandem/testkit";
 
 /** The owner's side of streams, in the hands of a test. */
@@ -82,6 +84,17 @@ export class HeldStream {
   /** Answers the transactions with these ids. */
   answer(...ids: readonly bigint[]): void {
     this.send(...ids.map((id) => ({ id, outcome: answered })));
+  }
+
+  /** Refuses them, as a stream does that takes no more. */
+  refuse(reason: "DRAINING" | "UNAUTHENTICATED", ...ids: readonly bigint[]): void {
+    const info = { reason, domain: "tandem", metadata: { outcome: "NOT_COMMITTED" } };
+    const value = {
+      code: reason === "DRAINING" ? StatusCode.UNAVAILABLE : StatusCode.UNAUTHENTICATED,
+      message: "Not here.",
+      details: [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, info))],
+    };
+    this.send(...ids.map((id) => ({ id, outcome: { case: "error" as const, value } })));
   }
 
   goAway(): void {
