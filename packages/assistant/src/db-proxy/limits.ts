@@ -34,8 +34,9 @@ export interface DbProxyLimits {
   /** Beyond as many bytes of requests that run, and of answers that wait to be sent, a stream is not read either. */
   readonly maxStreamRequestBytes: number;
   readonly maxUnsentBytes: number;
-  /** Answers go out in one message up to this size. */
+  /** Answers go out in one message up to this size, and wait for each other for no longer than this. */
   readonly maxGatheredBytes: number;
+  readonly maxHeldMs: number;
   /** After this a stream's caller is sent to another one, and for so long what crosses that is still taken. */
   readonly maxStreamAgeMs: number;
   readonly streamGraceMs: number;
@@ -65,6 +66,7 @@ export const defaultDbProxyLimits: DbProxyLimits = {
   maxStreamRequestBytes: 16 * KIB * KIB,
   maxUnsentBytes: 4 * KIB * KIB,
   maxGatheredBytes: 64 * KIB,
+  maxHeldMs: 1,
   maxStreamAgeMs: 20_000,
   streamGraceMs: 1_000,
 };

@@ -5,15 +5,23 @@ import type { ItemAnswer, MessageStream } from "@tandem/rpc";
 type Outgoing = { readonly id: bigint; readonly answer: ItemAnswer } | "go away";
 
 export interface AnswersOptions {
+  /** How many more are to come of what runs now. */
+  readonly expected: () => number;
+  /** For so long an answer waits for others, where many are expected. */
+  readonly maxHeldMs: number;
   /** Answers go out together up to this size. */
   readonly maxGatheredBytes: number;
   /** Called whenever some have gone out. */
   readonly onWritten: () => void;
 }
 
+// A message costs either side as much as a small transaction. Where so many more are expected for each that waits, it
+// waits a moment for some of them; whoever has few under way isn't kept waiting.
+const EXPECTED_FOR_ONE = 8;
+
 /**
- * The answers of a stream on their way out, in the order in which they come. While a message is being written they
- * wait, and then go out together, if the caller reads more than one in a message.
+ * The answers of a stream on their way out, in the order in which they come. While a message is being written, or many
+ * more are expected, they wait, and then go out together, if the caller reads more than one in a message.
  */
 export class Answers {
   /** Whether the caller takes several in one message. */
@@ -23,6 +31,7 @@ export class Answers {
   readonly #waiting: Outgoing[] = [];
   #waitingBytes = 0;
   #writing = false;
+  #held: NodeJS.Timeout | undefined;
 
   constructor(stream: MessageStream, options: AnswersOptions) {
     this.#stream = stream;
@@ -45,12 +54,27 @@ export class Answers {
   send(outgoing: Outgoing): void {
     this.#waiting.push(outgoing);
     this.#waitingBytes += sizeOf(outgoing);
-    this.#write();
+    if (outgoing === "go away") this.#write();
+    else this.#writeOrHold();
   }
 
-  #write(): void {
+  /** Nobody is left to write to. */
+  drop(): void {
+    clearTimeout(this.#held);
+  }
+
+  #writeOrHold(): void {
+    const { expected, maxHeldMs } = this.#options;
+    const holds = this.gathers && this.#waiting.length * EXPECTED_FOR_ONE < expected();
+    if (!holds || this.#writing) return this.#write();
+    this.#held ??= setTimeout(this.#write, maxHeldMs);
+  }
+
+  readonly #write = (): void => {
     const [first] = this.#waiting;
     if (this.#writing || first === undefined) return;
+    clearTimeout(this.#held);
+    this.#held = undefined;
     let bytes = sizeOf(first);
     let count = 1;
     while (this.gathers && count < this.#waiting.length) {
@@ -63,11 +87,11 @@ export class Answers {
     this.#waitingBytes -= bytes;
     this.#writing = true;
     this.#stream.write(message, this.#written);
-  }
+  };
 
   readonly #written = (): void => {
     this.#writing = false;
-    this.#write();
+    if (this.#waiting.length > 0) this.#writeOrHold();
     this.#options.onWritten();
   };
 }

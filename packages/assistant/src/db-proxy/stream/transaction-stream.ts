@@ -76,8 +76,13 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
     this.#context = context;
     this.#method = method;
     this.#limits = limits;
-    const { maxGatheredBytes, maxStreamAgeMs } = limits;
-    this.#answers = new Answers(stream, { maxGatheredBytes, onWritten: () => this.#goOn() });
+    const { maxGatheredBytes, maxHeldMs, maxStreamAgeMs } = limits;
+    this.#answers = new Answers(stream, {
+      maxGatheredBytes,
+      maxHeldMs,
+      expected: () => this.#open.size,
+      onWritten: () => this.#goOn(),
+    });
     // Those that were opened together shall not all be opened anew together.
     const ageMs = maxStreamAgeMs * (0.9 + 0.2 * Math.random());
     this.#timer = setTimeout(this.#leave, ageMs);
@@ -127,6 +132,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   }
 
   closed(): void {
+    this.#answers.drop();
     clearTimeout(this.#timer);
     clearImmediate(this.#turn);
     this.#context.draining.removeEventListener("abort", this.#leave);
