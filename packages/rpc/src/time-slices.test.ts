@@ -4,7 +4,7 @@ import { createTimeSlices, type Interruptible } from "./time-slices.ts";
 describe("large work", () => {
   it("gives the loop back again and again, however much of it there is", async () => {
     const slices = createTimeSlices();
-    const works = Promise.all(Array.from({ length: 10 }, () => slices.run(busy({ ms: 30 }))));
+    const works = Promise.all(Array.from({ length: 10 }, async () => slices.run(busy({ ms: 30 }))));
     const seen = { working: true, turns: 0, longestMs: 0 };
     const watch = (async () => {
       while (seen.working) {
@@ -25,8 +25,11 @@ describe("large work", () => {
   it("lets short work through while long work waits its turn", async () => {
     const slices = createTimeSlices();
     const ends: string[] = [];
-    const long = [1, 2, 3].map((each) => slices.run(busy({ ms: 50 })).then(() => ends.push(`long ${each}`)));
-    await slices.run(busy({ ms: 0 })).then(() => ends.push("short"));
+    const long = [1, 2, 3].map((each) =>
+      Promise.resolve(slices.run(busy({ ms: 50 }))).then(() => ends.push(`long ${each}`)),
+    );
+    await slices.run(busy({ ms: 0 }));
+    ends.push("short");
     await Promise.all(long);
     expect(ends).toEqual(["short", "long 1", "long 2", "long 3"]);
   });

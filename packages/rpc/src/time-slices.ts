@@ -6,9 +6,9 @@ export interface TimeSlices {
   /**
    * Runs work to its end. What is short runs through at once; what is long gives the loop back again and
    * again, and all of it together takes no more than one slice in each of the loop's turns. Fails as the
-   * work does.
+   * work does: at once where it ran through at once.
    */
-  run<T>(work: Interruptible<T>): Promise<T>;
+  run<T>(work: Interruptible<T>): T | Promise<T>;
 }
 
 const SLICE_MS = 5;
@@ -25,15 +25,24 @@ export function createTimeSlices(): TimeSlices {
     setImmediate(endTurn);
     return performance.now() + SLICE_MS;
   };
+  /** Runs work until it is done or the slice of this turn is over. */
+  const runSlice = <T>(work: Interruptible<T>): IteratorResult<undefined, T> => {
+    const ends = (turnEnds ??= beginTurn());
+    let next = work.next();
+    while (next.done !== true && performance.now() < ends) next = work.next();
+    return next;
+  };
+  const goOn = async <T>(work: Interruptible<T>): Promise<T> => {
+    for (;;) {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      const next = runSlice(work);
+      if (next.done === true) return next.value;
+    }
+  };
   return {
-    run: async (work) => {
-      for (;;) {
-        const ends = (turnEnds ??= beginTurn());
-        let next = work.next();
-        while (next.done !== true && performance.now() < ends) next = work.next();
-        if (next.done === true) return next.value;
-        await new Promise<void>((resolve) => waiting.push(resolve));
-      }
+    run: (work) => {
+      const next = runSlice(work);
+      return next.done === true ? next.value : goOn(work);
     },
   };
 }

@@ -90,11 +90,15 @@ export class Round implements Submittable {
     connection.on("parameterDescription", this.#onParameters);
     connection.on("noData", this.#onNoData);
     const { stream } = connection;
-    this.#options.slices
-      .run(encodingRound(this.#statements, this.#options))
-      .then((round) => stream.write(round))
-      // What can't be sent is a defect, and nothing of it has been sent.
-      .catch((error: unknown) => stream.destroy(error instanceof Error ? error : undefined));
+    // What can't be sent is a defect, and nothing of it has been sent.
+    const fail = (error: unknown): void => void stream.destroy(error instanceof Error ? error : undefined);
+    try {
+      const round = this.#options.slices.run(encodingRound(this.#statements, this.#options));
+      if (round instanceof Promise) round.then((bytes) => stream.write(bytes)).catch(fail);
+      else stream.write(round);
+    } catch (error) {
+      fail(error);
+    }
   }
 
   // `pg` hands on everything but these.

@@ -198,7 +198,7 @@ async function judgeStep(
     step: place.step,
     registered,
   });
-  const result = await attempt(run.signal, place.step, () => run.slices.run(decoding));
+  const result = await attempt(run.signal, place.step, async () => run.slices.run(decoding));
   assertGuard(step, results.length, result.changes);
   results.push(result);
 }

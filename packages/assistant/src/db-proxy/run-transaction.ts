@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { TransactionResponseSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { insertCommitted, type RequestIdentity } from "@tandem/postgres";
 import { EncodedMessage, encoding, HandlerError, type TimeSlices } from "@tandem/rpc";
@@ -13,7 +12,7 @@ import type { Descriptions } from "./description.ts";
 import { type Borrowed, type FlushStatement } from "./lease.ts";
 import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
 import { runSteps } from "./run-steps.ts";
-import { encodePart, encodeWithoutRows } from "./stored-response.ts";
+import { encodeCommittedNow, encodeWithoutRows, encodeWriteToken } from "./stored-response.ts";
 import { beginning, timeLeft } from "./timeouts.ts";
 import { refuseExpired, type TransactionPlan } from "./transaction-request.ts";
 import { inTurn } from "./write-key.ts";
@@ -67,10 +66,10 @@ export async function runTransaction(
       await attempt(signal, undefined, () => borrowed.runAll(VALIDATE, { last: true }));
       return new EncodedMessage(encoded);
     }
-    const committedAt = encodePart({ committedAt: timestampNow() });
+    const committedAt = encodeCommittedNow();
     const kept = size <= limits.maxStoredResponseBytes ? encoded : encodeWithoutRows(results);
     const receipt = identity && insertCommitted(identity, Buffer.concat([kept, committedAt]));
-    const writeToken = encodePart({ writeToken: await commit(borrowed, signal, receipt) });
+    const writeToken = encodeWriteToken(await commit(borrowed, signal, receipt));
     return new EncodedMessage(Buffer.concat([encoded, committedAt, writeToken]));
   });
 }
