@@ -69,6 +69,7 @@ export class Round implements Submittable {
   #at = 0;
   #part: Part = "parse";
   #connection: Connection | undefined;
+  #prepares = false;
   #paramTypes: readonly number[] = [];
   #bytes = 0;
   #failure: RoundOutcome["failure"];
@@ -86,9 +87,13 @@ export class Round implements Submittable {
   /** Called by `pg` when it is this round's turn. */
   submit(connection: Connection): void {
     this.#connection = connection;
-    connection.on("parseComplete", this.#onParse);
-    connection.on("parameterDescription", this.#onParameters);
-    connection.on("noData", this.#onNoData);
+    // `pg` hands on everything but these, which most rounds have none of.
+    this.#prepares = this.#statements.some(({ parse, describe }) => parse !== undefined || describe === true);
+    if (this.#prepares) {
+      connection.on("parseComplete", this.#onParse);
+      connection.on("parameterDescription", this.#onParameters);
+      connection.on("noData", this.#onNoData);
+    }
     const { stream } = connection;
     // What can't be sent is a defect, and nothing of it has been sent.
     const fail = (error: unknown): void => void stream.destroy(error instanceof Error ? error : undefined);
@@ -101,7 +106,6 @@ export class Round implements Submittable {
     }
   }
 
-  // `pg` hands on everything but these.
   readonly #onParse = (): void => {
     const answer = this.#next("parse");
     if (answer !== undefined) answer.parsed = true;
@@ -200,9 +204,11 @@ export class Round implements Submittable {
   }
 
   handleReadyForQuery(): void {
-    this.#connection?.off("parseComplete", this.#onParse);
-    this.#connection?.off("parameterDescription", this.#onParameters);
-    this.#connection?.off("noData", this.#onNoData);
+    if (this.#prepares) {
+      this.#connection?.off("parseComplete", this.#onParse);
+      this.#connection?.off("parameterDescription", this.#onParameters);
+      this.#connection?.off("noData", this.#onNoData);
+    }
     this.#settle({ answers: this.#answers, failure: this.#failure, bytes: this.#bytes });
   }
 
