@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { createDbProxy, type DbProxy as OwnersDatabase, sql } from "@tandem/dbproxy";
 import {
   type Channel,
   type Client,
@@ -19,15 +20,21 @@ const { seed, overloadMs } = readChaosConfig();
 /** More than there are connections, fewer than may run and wait. */
 const CALIBRATING_CALLERS = 20;
 const CALIBRATION_MS = 2_000;
-const OVERLOAD = 1.5;
 /** How long its callers wait: longer than whoever is last in a full queue has to, and less. */
-const TIMEOUTS_MS = [1_000, 300];
+const WAYS = [
+  { by: "calls", overload: 1.5, timeoutMs: 1_000 },
+  { by: "calls", overload: 1.5, timeoutMs: 300 },
+  { by: "streams", overload: 3, timeoutMs: 1_000 },
+  { by: "streams", overload: 3, timeoutMs: 300 },
+] as const;
+type Way = (typeof WAYS)[number];
 const MAX_GROWTH_BYTES = 64 * 1024 * 1024;
 
 let pair: Pair;
 let assistant: Service;
 let channel: Channel;
 let client: Client<typeof DbProxy>;
+let streaming: OwnersDatabase;
 let peak: number;
 beforeAll(async () => {
   pair = await createPair();
@@ -35,9 +42,11 @@ beforeAll(async () => {
   await assistant.serving();
   channel = createChannel({ address: await assistant.dbProxyAddress() });
   client = createClient(DbProxy, channel);
+  streaming = createDbProxy({ channel, retryLimits: { maxRetries: 0, maxSettlingMs: 0 } });
   peak = await calibrate();
 });
 afterAll(async () => {
+  streaming.close();
   channel.close();
   await pair[Symbol.asyncDispose]();
 });
@@ -46,13 +55,13 @@ afterAll(async () => {
 // which takes neither it nor this process, which makes the load, more than a part of a processor.
 const STATEMENT = "SELECT nap(0.1)";
 
-it.each(TIMEOUTS_MS)(
-  `carries on at its peak, refuses at once and grows no further under ${OVERLOAD} × what it carries, within %i ms (TANDEM_CHAOS_SEED=${seed})`,
-  async (timeoutMs) => {
+it.each(WAYS)(
+  `carries on at its peak, refuses at once and grows no further under $overload × what it carries, by $by, within $timeoutMs ms (TANDEM_CHAOS_SEED=${seed})`,
+  async (way) => {
     const memory = watchMemory(assistant.process.pid);
-    const found = await overload(peak * OVERLOAD, timeoutMs);
+    const found = await overload(way);
     const grownBytes = memory.end();
-    report(found, grownBytes);
+    report(way, found, grownBytes);
     expect(found.goodput / peak).toBeGreaterThan(0.8);
     expect(found.refusals.length).toBeGreaterThan(0);
     expect(median(found.refusals)).toBeLessThan(20);
@@ -80,7 +89,7 @@ async function calibrate(): Promise<number> {
     let count = 0;
     const caller = async (): Promise<void> => {
       while (performance.now() < ends) {
-        await call(CALIBRATION_MS);
+        await send({ by: "calls", timeoutMs: CALIBRATION_MS });
         count += 1;
       }
     };
@@ -94,13 +103,14 @@ async function calibrate(): Promise<number> {
 }
 
 /** Callers that come at random, so many in a second, whatever became of those before them. */
-async function overload(perSecond: number, timeoutMs: number): Promise<Found> {
+async function overload(way: Way): Promise<Found> {
+  const perSecond = peak * way.overload;
   const random = createRandom(seed);
   const found = { answers: [] as number[], refusals: [] as number[], late: 0, others: [] as unknown[] };
   const arrive = async (): Promise<void> => {
     const started = performance.now();
     try {
-      await call(timeoutMs);
+      await send(way);
       found.answers.push(performance.now() - started);
     } catch (error) {
       if (!(error instanceof Error && "code" in error)) throw error;
@@ -121,9 +131,17 @@ async function overload(perSecond: number, timeoutMs: number): Promise<Found> {
   return { ...found, goodput: (found.answers.length * 1_000) / (performance.now() - started) };
 }
 
-// The raw client: it sends nothing again by itself.
-async function call(timeoutMs: number): Promise<void> {
-  await client.transaction({ steps: [{ statement: { case: "sql", value: STATEMENT } }] }, { timeoutMs });
+/** Sends one, and nothing again by itself. */
+async function send({
+  by,
+  timeoutMs,
+}: {
+  readonly by: Way["by"];
+  readonly timeoutMs: number;
+}): Promise<void> {
+  const steps = [{ statement: { case: "sql", value: STATEMENT } }] as const;
+  if (by === "calls") await client.transaction({ steps: [...steps] }, { timeoutMs });
+  else await streaming.transaction([sql`SELECT nap(0.1)`], { timeoutMs });
 }
 
 /** Finds how much more memory a process takes than at first. */
@@ -147,10 +165,14 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-function report({ goodput, answers, refusals, late }: Found, grownBytes: number): void {
+function report(
+  { by, overload: times }: Way,
+  { goodput, answers, refusals, late }: Found,
+  grownBytes: number,
+): void {
   const ms = (values: readonly number[]): string => `${median(values).toFixed(1)} ms`;
   process.stderr.write(
-    `chaos: peak ${peak.toFixed(0)}/s; under ${OVERLOAD} × that ${goodput.toFixed(0)}/s in ${ms(answers)}, ` +
+    `chaos: peak ${peak.toFixed(0)}/s; under ${times} × that by ${by} ${goodput.toFixed(0)}/s in ${ms(answers)}, ` +
       `${refusals.length} refused in ${ms(refusals)}, ${late} late; memory grew by ${Math.round(grownBytes / 2 ** 20)} MiB\n`,
   );
 }
