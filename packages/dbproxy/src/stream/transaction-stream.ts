@@ -100,6 +100,8 @@ export class TransactionStream {
 
   send(transaction: StreamedTransaction): void {
     transaction.stream = this;
+    // The id that it had on another stream is somebody else's here.
+    transaction.id = 0;
     this.#waiting.add(transaction);
     this.#schedule();
   }
