@@ -100,6 +100,20 @@ describe("a stream that is asked to end", () => {
     for (const other of await Promise.all(others)) expect(other).not.toBeInstanceOf(Error);
   });
 
+  it("fails what ran there and was ended: whether it had an effect is not known", async () => {
+    await using owner = await startHeldOwner({ retryLimits: { maxRetries: 1 } });
+    const call = owner.db.transaction(steps());
+    const old = await owner.stream(0);
+    const [one] = await old.received(1);
+    old.goAway();
+    old.refuse("ended", one?.id ?? 0n);
+    const renewed = await owner.stream(1);
+    const [again] = await renewed.received(1);
+    expect(again?.kind.value).toMatchObject({ attempt: 1 });
+    renewed.answer(again?.id ?? 0n);
+    await call;
+  });
+
   it("fails what it refused before that", async () => {
     await using owner = await startHeldOwner();
     const call = failure(owner.db.transaction(steps()));

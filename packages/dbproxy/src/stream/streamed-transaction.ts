@@ -74,9 +74,10 @@ export class StreamedTransaction {
   /** The other side answered with a failure: a google.rpc.Status. */
   refuse(bytes: Uint8Array): void {
     try {
-      const failure = this.call.fromAnswer(fromBinary(StatusSchema, bytes));
-      if (isOfItsStream(failure) && this.stream?.isLeaving === true && this.#to.move(this)) return;
-      this.fail(inLightOf(this.request.attempt ?? 0, failure));
+      const { attempt = 0 } = this.request;
+      const failure = inLightOf(attempt, this.call.fromAnswer(fromBinary(StatusSchema, bytes)));
+      if (isOfItsStream(failure, attempt) && this.stream?.isLeaving === true && this.#to.move(this)) return;
+      this.fail(failure);
     } catch (cause) {
       this.fail(this.call.error(StatusCode.INTERNAL, "the answer is not a google.rpc.Status", cause));
     }
@@ -105,8 +106,10 @@ export class StreamedTransaction {
  * other side doesn't know the connection's certificate any more. A call by itself is then refused unseen, and grpc-js
  * sends it over another connection.
  */
-function isOfItsStream(failure: unknown): boolean {
-  return (
-    failure instanceof HandlerError && (failure.reason === "DRAINING" || failure.reason === "UNAUTHENTICATED")
-  );
+function isOfItsStream(failure: unknown, attempt: number): boolean {
+  if (!(failure instanceof HandlerError)) return false;
+  const { reason, outcome } = failure;
+  // What may have run there, as one that was ended by force, goes on as a copy: whoever sends it again counts it.
+  const isCounted = attempt > 0 || outcome === "NOT_COMMITTED";
+  return isCounted && (reason === "DRAINING" || reason === "UNAUTHENTICATED");
 }

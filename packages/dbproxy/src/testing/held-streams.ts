@@ -7,6 +7,7 @@ import {
   TransactionStreamRequestSchema,
   TransactionStreamResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { Outcome, WriteFailureSchema } from "@tandem/contract/tandem/errors/v1/errors";
 import { type HandlerContext, type MessageStream, type MessageStreamHandler, StatusCode } from "@tandem/rpc";
 import { waitFor } from "@tandem/testkit";
 
@@ -86,13 +87,18 @@ export class HeldStream {
     this.send(...ids.map((id) => ({ id, outcome: answered })));
   }
 
-  /** Refuses them, as a stream does that takes no more. */
-  refuse(reason: "DRAINING" | "UNAUTHENTICATED", ...ids: readonly bigint[]): void {
-    const info = { reason, domain: "tandem", metadata: { outcome: "NOT_COMMITTED" } };
+  /** Refuses them, as a stream does that takes no more; "ended" is what it says of those that ran. */
+  refuse(why: "DRAINING" | "UNAUTHENTICATED" | "ended", ...ids: readonly bigint[]): void {
+    const isAway = why !== "UNAUTHENTICATED";
+    const info = { reason: isAway ? "DRAINING" : why, domain: "tandem" };
+    const outcome = why === "DRAINING" ? Outcome.NOT_COMMITTED : Outcome.UNKNOWN;
     const value = {
-      code: reason === "DRAINING" ? StatusCode.UNAVAILABLE : StatusCode.UNAUTHENTICATED,
+      code: isAway ? StatusCode.UNAVAILABLE : StatusCode.UNAUTHENTICATED,
       message: "Not here.",
-      details: [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, info))],
+      details: [
+        anyPack(ErrorInfoSchema, create(ErrorInfoSchema, info)),
+        anyPack(WriteFailureSchema, create(WriteFailureSchema, { outcome, retryable: isAway })),
+      ],
     };
     this.send(...ids.map((id) => ({ id, outcome: { case: "error" as const, value } })));
   }
