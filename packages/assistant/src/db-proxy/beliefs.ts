@@ -88,7 +88,8 @@ export async function withBeliefs<T>(
 /** Rolls back. Fails with what is suspected where the belief is true after all. */
 async function undo(borrowed: Borrowed, suspicion: Suspicion | undefined): Promise<void> {
   const { failure: suspected, doubt } = suspicion ?? {};
-  const again = doubt === undefined ? [] : [{ text: doubt.text, description: "unknown" } as const];
+  const again =
+    doubt === undefined ? [] : [{ text: doubt.text, description: "unknown", once: true } as const];
   const { answers, failure } = await borrowed.flush([ROLLBACK, ...again]);
   const now = answers[1]?.description;
   const isTrue = doubt !== undefined && now !== undefined && sameDescription(now, doubt.description);

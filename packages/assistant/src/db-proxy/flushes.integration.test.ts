@@ -298,6 +298,28 @@ describe("a migration under a running service is not seen by callers", () => {
     expect((await balances())[0]).toBe("much");
   });
 
+  it.each([
+    { from: "numeric", to: "int", value: "1.5" },
+    { from: "interval", to: "time", value: "1 day 02:00" },
+    { from: "amount", to: "int", value: "1.5" },
+    { from: "inet", to: "cidr", value: "10.1.2.3/8" },
+  ])(
+    "a value for a column of $from that has become one of $to: nothing is lost of it unsaid",
+    async ({ from, to, value }) => {
+      await proxy.define(`CREATE DOMAIN amount AS numeric; ALTER TABLE account ADD COLUMN kept ${from}`);
+      const kind = to === "int" ? ({ case: "numericValue", value } as const) : text(value);
+      const set = step("UPDATE account SET kept = $1 WHERE id = 1", kind);
+      await proxy.transaction([set]);
+      await proxy.define(`ALTER TABLE account DROP COLUMN kept, ADD COLUMN kept ${to}`);
+      const ended = await failureOf(proxy.transaction([set]));
+      const [row] = await proxy.sql("SELECT kept::text FROM account WHERE id = 1");
+      expect({ ended, row }).toMatchObject({
+        ended: { outcome: "NOT_COMMITTED", step: 0 },
+        row: { kept: null },
+      });
+    },
+  );
+
   it("a type that is made anew under its old name", async () => {
     const make = `CREATE TYPE mood AS ENUM ('good', 'bad'); ALTER TABLE account ADD COLUMN mood mood`;
     await proxy.define(make);

@@ -19,7 +19,7 @@ export interface FlushStatement {
    * "unknown" prepares it anew. Left out for statements of our own.
    */
   readonly description?: Description | "unknown";
-  /** Its text is another one each time: it is not kept prepared. */
+  /** It is not kept prepared. */
   readonly once?: boolean;
 }
 

@@ -15,12 +15,6 @@ const MAX_TEXT_CHARACTERS = 16 * 1024;
 // PostgreSQL keeps the types that it inferred for the parameters, also where a migration has changed those of the
 // columns since.
 const BELIEVED_MS = 60_000;
-// A value that goes by one of these types into a column that has become another meanwhile loses something, without an
-// error: float4, float8, numeric, date, time, timestamp, bpchar, "char", name, bit, and lists of these.
-const LOSSY: ReadonlySet<number> = new Set([
-  700, 701, 1700, 1082, 1083, 1114, 1042, 18, 19, 1560, 1021, 1022, 1231, 1182, 1183, 1115, 1014, 1002, 1003,
-  1561,
-]);
 
 /** Which texts are prepared on one connection, and under which names: callers', as many as fit, and our own. */
 export class PreparedStatements {
@@ -74,7 +68,6 @@ export class PreparedStatements {
   /** To be called when PostgreSQL has said that it is prepared, not before. */
   add(text: string, name: string, description: Description): void {
     this.#forget(text);
-    if (description.paramTypes.some((type) => LOSSY.has(type))) return this.discard(name);
     this.#byText.set(text, { name, description, at: Date.now() });
     this.#characters += text.length;
     for (const [oldest] of this.#byText) {

@@ -13,6 +13,7 @@ import { assertAsDeclared } from "./registered/assert-declared.ts";
 import type { RoundOutcome } from "./round.ts";
 import { decodingResult } from "./step-result.ts";
 import type { Step } from "./transaction-request.ts";
+import { losesUnsaid } from "./values/loses-unsaid.ts";
 import type { Bound } from "./values/encode-param.ts";
 
 /** What the steps of a transaction run with. */
@@ -43,6 +44,8 @@ interface Wave {
     readonly description: Description;
     readonly columns: Described["columns"];
     readonly values: readonly Bound[];
+    /** It isn't kept prepared. */
+    readonly once: boolean;
   }[];
   /** Texts that PostgreSQL has to be asked about before the steps behind these can be sent. */
   readonly unknown: readonly string[];
@@ -69,12 +72,13 @@ export async function runSteps(work: Work, run: StepsRun): Promise<StepResult[]>
     const outcome = await run.borrowed.flush(
       [
         ...opening,
-        ...ready.map(({ step, description, values }) => ({
+        ...ready.map(({ step, description, values, once }) => ({
           text: step.runnable.sql,
           description,
+          once,
           execute: { values, maxRows: run.limits.maxRows + 1 },
         })),
-        ...unknown.map((text) => ({ text, description: "unknown" as const })),
+        ...unknown.map((text) => ({ text, description: "unknown" as const, once: true })),
         ...(closing ?? []),
       ],
       { last: closing !== undefined },
@@ -103,7 +107,9 @@ async function composeWave(
       const values = valuesOf(step, index, results);
       if (registered !== undefined) assertAsDeclared(registered, described, whereOf(place));
       const binding = bindingValues(values, described.params, { ...place, registered });
-      ready.push({ step, description, columns: described.columns, values: await run.slices.run(binding) });
+      const bound = await run.slices.run(binding);
+      const once = described.params.some(losesUnsaid);
+      ready.push({ step, description, columns: described.columns, values: bound, once });
     } catch (error) {
       const refusal = notCommitted(error, { signal: run.signal, step: placeOf(index).step });
       if (beliefs.isFresh(step.runnable.sql)) return { ready, unknown: [], refusal };
