@@ -1,5 +1,6 @@
 import { HandlerError, StatusCode } from "@tandem/rpc";
 import { trackLeaks, waitFor } from "@tandem/testkit";
+import { randomUUIDv7 } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
 import { sql } from "../sql.ts";
 import { startHeldOwner, waitForQuiet } from "../testing/held-owner.ts";
@@ -218,6 +219,25 @@ describe("a stream that breaks", () => {
     await stream.received(1);
     stream.fail(new HandlerError({ reason: "UNAUTHENTICATED", message: "Your token was revoked." }));
     expect(await call).toMatchObject({ name: "HandlerError", reason: "UNAUTHENTICATED", outcome: "UNKNOWN" });
+  });
+
+  it("before it is taken says nothing of the sends before, as the owner's other words don't", async () => {
+    const refused = new HandlerError({ reason: "SQL_INVALID", message: "Nothing here." });
+    await using owner = await startRelayedOwner({
+      client: { retryLimits: { maxRetries: 0 } },
+      handlers: {
+        transactionStream: () => {
+          throw refused;
+        },
+        getReceipt: () => {
+          throw new HandlerError({ reason: "HANDLER_FAILED", message: "Nobody knows." });
+        },
+      },
+    });
+    const first = failure(owner.db.transaction(steps()));
+    expect(await first).toMatchObject({ reason: "SQL_INVALID", outcome: "NOT_COMMITTED" });
+    const resend = failure(owner.db.transaction(steps(), { requestId: randomUUIDv7() }));
+    expect(await resend).toMatchObject({ reason: "SQL_INVALID", outcome: "UNKNOWN" });
   });
 
   it("by its end alone leaves open what it didn't answer", async () => {

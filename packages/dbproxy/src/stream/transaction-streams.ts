@@ -3,7 +3,7 @@ import {
   TransactionRequestSchema,
   type TransactionResponse,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { BegunCall, type Channel, HandlerError, StatusCode, type TransportError } from "@tandem/rpc";
+import { BegunCall, type Channel, HandlerError, StatusCode } from "@tandem/rpc";
 import { inLightOf } from "../outcomes.ts";
 import { createDeadlines, type Deadlines } from "./deadlines.ts";
 import type { StreamLimits } from "./limits.ts";
@@ -181,14 +181,11 @@ export class TransactionStreams {
       for (const transaction of [...written, ...unwritten]) this.#makeAlone(transaction);
       return;
     }
-    for (const transaction of written) {
-      const failure = end.failure(transaction);
-      transaction.fail(taken ? afterTaking(failure) : inLightOf(transaction.request.attempt ?? 0, failure));
-    }
+    for (const transaction of written) transaction.fail(failureOf(transaction, end));
     for (const transaction of unwritten) {
       // It has nothing to do with a stream that others were on before it.
       if (taken) this.#place(transaction);
-      else transaction.fail(inLightOf(transaction.request.attempt ?? 0, end.failure(transaction)));
+      else transaction.fail(failureOf(transaction, end));
     }
   }
 
@@ -211,10 +208,13 @@ export class TransactionStreams {
 
 /**
  * What ended a stream that was taken is no word on a transaction that was on it: it may have been run before, also
- * where the reason is one that a call is refused with before it is read.
+ * where the reason is one that a call is refused with before it is read. Of sends before that it is never one.
  */
-function afterTaking(failure: HandlerError | TransportError): HandlerError | TransportError {
-  return failure instanceof HandlerError ? failure.withOutcome("UNKNOWN") : failure;
+function failureOf(transaction: StreamedTransaction, end: TransactionStreamEnd): unknown {
+  const { attempt = 0 } = transaction.request;
+  const error = end.failure(transaction);
+  if (!end.taken && attempt === 0) return inLightOf(attempt, error);
+  return error instanceof HandlerError ? error.withOutcome("UNKNOWN") : error;
 }
 
 // An owner that is older than the stream, or whose rules let its callers make single calls alone.
