@@ -1,3 +1,5 @@
+import { ReceiptState } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { identified } from "../testing/identified.ts";
 import { connectRaw, type RawSession } from "../testing/raw-session.ts";
 import type { TcpRelay } from "@tandem/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -319,6 +321,16 @@ describe("a migration under a running service is not seen by callers", () => {
       });
     },
   );
+
+  it("a statement of our own whose result has changed", async () => {
+    await using replica = await proxy.addReplica({ settlePoolSize: 1 });
+    const { requestId, meta } = identified();
+    const ask = () => replica.client.getReceipt({ requestId });
+    await proxy.client.transaction({ requestId, meta, steps: [add(1)] });
+    expect(await ask()).toMatchObject({ state: ReceiptState.COMMITTED });
+    await proxy.sql("ALTER TABLE tandem.receipts ALTER COLUMN state TYPE varchar(20)");
+    expect(await ask()).toMatchObject({ state: ReceiptState.COMMITTED });
+  });
 
   it("a type that is made anew under its old name", async () => {
     const make = `CREATE TYPE mood AS ENUM ('good', 'bad'); ALTER TABLE account ADD COLUMN mood mood`;

@@ -271,8 +271,8 @@ export class Lease implements Borrowed {
       else if (description === undefined) prepared.discard(sent.name);
       else prepared.add(text, sent.name, description);
     }
-    // Somebody has taken them away: DEALLOCATE ALL, or a pooler.
-    if (failure !== undefined && isMissing(failure.error)) prepared.forgetAll();
+    // Somebody has taken them away (DEALLOCATE ALL, a pooler), or what one of them gives is not what it was.
+    if (failure !== undefined && isStalePlan(failure.error)) prepared.forgetAll();
   }
 
   #withoutCleaning(
@@ -291,8 +291,4 @@ export class Lease implements Borrowed {
     const { connection } = this.#client as unknown as { connection: Connection };
     connection.stream.destroy(new Error("Connection terminated"));
   }
-}
-
-function isMissing(error: Error): boolean {
-  return "code" in error && error.code === "26000" && isStalePlan(error);
 }

@@ -1,5 +1,6 @@
 import { HandlerError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
+import { isStalePlan } from "../foreign-error.ts";
 import { postgresLimits } from "../limits.ts";
 import {
   insertRefused,
@@ -79,7 +80,8 @@ async function insist<T>(
     } catch (error) {
       const failure = toUnsettled(error);
       const late = patience.signal.aborted || Date.now() + settleIntervalMs >= until;
-      if (late || !failure.retryable) throw failure;
+      // A statement that a migration has outdated is prepared anew the next time.
+      if (late || !(failure.retryable || isStalePlan(error))) throw failure;
     }
     await delay(settleIntervalMs, undefined, { signal: patience.signal }).catch(() => undefined);
   }
