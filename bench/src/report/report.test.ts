@@ -85,8 +85,8 @@ it("has a line for each row, and a mark where the client is the limit", () => {
   ]);
 });
 
-it("says what each further step costs, and leaves it open where it wasn't measured", () => {
+it("says what a step and each further one costs, and leaves it open where it wasn't measured", () => {
   const [, table = ""] = toMarkdown(report).split("## What a step costs");
-  expect(table).toMatch(/^\| tandem +\| +1\.00 \| +10\.9 \| +100 \|$/m);
-  expect(table).toMatch(/^\| postgres +\| +0\.50 \| +– \| +– \|$/m);
+  expect(table).toMatch(/^\| tandem +\| +1\.00 \| +10\.9 \| +109 \| +100 \|$/m);
+  expect(table).toMatch(/^\| postgres +\| +0\.50 \| +– \| +– \| +– \|$/m);
 });
