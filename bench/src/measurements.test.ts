@@ -40,13 +40,13 @@ it("holds a row against the direct driver and pgbench of the same round", () => 
     ),
     series(
       "pair/tandem",
-      [500, 50, 6].map((rate) => measured(rate)),
+      [500, 50, 6].map((rate) => measured(rate, { p99Ms: 6_000 / rate })),
     ),
     series("tpcb/tandem", [measured(1)]),
   ];
   const [postgres, , tandem, other] = all.map((each) => summarise(each, all));
-  expect(tandem).toMatchObject({ perSecond: 50, toPostgres: 0.5, toPgbench: 0.125 });
-  expect(postgres).toMatchObject({ toPostgres: undefined, toPgbench: 0.25 });
+  expect(tandem).toMatchObject({ perSecond: 50, toPostgres: 0.5, toPgbench: 0.125, p99ToPostgres: 6 });
+  expect(postgres).toMatchObject({ toPostgres: undefined, toPgbench: 0.25, p99ToPostgres: undefined });
   expect(other).toMatchObject({ toPostgres: undefined, toPgbench: undefined });
 });
 
@@ -76,5 +76,6 @@ it("gives a feature's price with its spread over the rounds", () => {
   expect(others).toEqual([]);
   expect(price).toMatchObject({ name: "policy/with", comparedWith: "policy/without", rounds: 5 });
   expect(price?.throughput).toEqual({ median: 0.96, lower: 0.95, upper: 0.97 });
+  expect(price?.p99.median).toBeCloseTo(1 / 0.96);
   expect(price?.cpu).toEqual({ median: 1.25, lower: 1.25, upper: 1.25 });
 });

@@ -20,6 +20,8 @@ export interface Summary {
   /** Its throughput to that of the set's row of that name, of the same round, at the same number in flight. */
   readonly toPostgres: number | undefined;
   readonly toPgbench: number | undefined;
+  /** The same of its p99: 2 is twice as long. */
+  readonly p99ToPostgres: number | undefined;
   /** For one transaction. */
   readonly clientCpuUs: number | undefined;
   readonly serviceCpuUs: number | undefined;
@@ -36,6 +38,7 @@ export interface Price {
   readonly rounds: number;
   readonly throughput: Spread;
   readonly latency: Spread;
+  readonly p99: Spread;
   /** Of all processes that were measured, for one transaction: what else runs on the machine is not in it. */
   readonly cpu: Spread;
 }
@@ -51,10 +54,10 @@ export function summarise(series: Series, all: readonly Series[]): Summary {
       const ms = cpuMs[part];
       return ms === undefined || completed === 0 ? undefined : (ms * 1_000) / completed;
     });
-  const ratioTo = (way: string): number | undefined => {
+  const ratioTo = (way: string, of: (measured: Measured) => number): number | undefined => {
     const name = `${named.set}/${way}`;
     const base = name === named.name ? undefined : seriesOf(name, inFlight, all);
-    return base && ratios(series, base, perSecond).median;
+    return base && ratios(series, base, of).median;
   };
   return {
     name: named.name,
@@ -63,8 +66,9 @@ export function summarise(series: Series, all: readonly Series[]): Summary {
     perSecond: median(rounds.map(perSecond)),
     p50Ms: median(rounds.map(({ p50Ms }) => p50Ms)),
     p99Ms: median(rounds.map(({ p99Ms }) => p99Ms)),
-    toPostgres: ratioTo("postgres"),
-    toPgbench: ratioTo("pgbench"),
+    toPostgres: ratioTo("postgres", perSecond),
+    toPgbench: ratioTo("pgbench", perSecond),
+    p99ToPostgres: ratioTo("postgres", ({ p99Ms }) => p99Ms),
     clientCpuUs: cpuUs("client"),
     serviceCpuUs: cpuUs("service"),
     databaseCpuUs: cpuUs("database"),
@@ -88,6 +92,7 @@ export function pricesOf(all: readonly Series[]): readonly Price[] {
         rounds: rounds.length,
         throughput: ratios(series, base, perSecond),
         latency: ratios(series, base, ({ p50Ms }) => p50Ms),
+        p99: ratios(series, base, ({ p99Ms }) => p99Ms),
         cpu: ratios(series, base, cpuPerCall),
       },
     ];

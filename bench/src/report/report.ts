@@ -60,10 +60,11 @@ export function toMarkdown(report: Report): string {
 }
 
 const PRICES = `A row held against another one of the same round: a throughput of 0.95 is 5 % less. The median of the rounds, and
-the quartiles between which half of them are. p50 is the median latency, processor time that of all three processes for
+the quartiles between which half of them are. p50 and p99 are latencies, processor time that of all three processes for
 one transaction, which other programs on the machine change least.`;
 
-const LEGEND = `\`× postgres\`, \`× pgbench\`: throughput held against that row of the same set and round, the median of the rounds.
+const LEGEND = `\`× postgres\`, \`× pgbench\`: throughput held against that row of the same set and round, the median of the rounds;
+\`p99 × postgres\`: the same of p99, where less is better.
 \`µs\`: processor time for one transaction, of all of a process's threads; the database's is that of all its processes.
 \`busy\`: the part of the time in which the event loop of the process that makes the load was at work; a \`!\` stands
 where that is more than ${BUSY * 100} %, so that the client is what limits the row. pgbench has at most as many clients as there are
@@ -96,6 +97,7 @@ function rowsTable(summaries: readonly Summary[]): string {
     "p99 ms",
     "× postgres",
     "× pgbench",
+    "p99 × postgres",
     "µs client",
     "µs service",
     "µs database",
@@ -112,6 +114,7 @@ function rowsTable(summaries: readonly Summary[]): string {
       toFigure(each.p99Ms),
       toFigure(each.toPostgres),
       toFigure(each.toPgbench),
+      toFigure(each.p99ToPostgres),
       toFigure(each.clientCpuUs),
       toFigure(each.serviceCpuUs),
       toFigure(each.databaseCpuUs),
@@ -129,14 +132,15 @@ function pricesTable(prices: readonly Price[]): string {
   const toSpread = ({ median, lower, upper }: Spread): string =>
     Number.isNaN(median) ? "–" : `${median.toFixed(3)} (${lower.toFixed(3)}–${upper.toFixed(3)})`;
   return toTable(
-    ["row", "held against", "in flight", "rounds", "throughput", "p50", "processor time"],
-    prices.map(({ name, comparedWith, inFlight, rounds, throughput, latency, cpu }) => [
+    ["row", "held against", "in flight", "rounds", "throughput", "p50", "p99", "processor time"],
+    prices.map(({ name, comparedWith, inFlight, rounds, throughput, latency, p99, cpu }) => [
       name,
       comparedWith,
       String(inFlight),
       String(rounds),
       toSpread(throughput),
       toSpread(latency),
+      toSpread(p99),
       toSpread(cpu),
     ]),
   );
