@@ -7,5 +7,6 @@ export const row: LoadRow = {
   measures: "the pair: DbProxy.Transaction through @tandem/dbproxy",
   workload: pair,
   service: {},
+  comparedWith: "pair/postgres",
   open: withTandem(pair),
 };
