@@ -11,10 +11,16 @@ type Answer = { readonly answer: unknown } | { readonly error: string };
 
 const STOP_MS = 5_000;
 
+export interface ChildOptions {
+  readonly args?: readonly string[];
+  /** Of Node and V8, before the file. */
+  readonly flags?: readonly string[];
+}
+
 /** Runs a file of this package. What the child prints goes where this process prints. */
-export function startChild(file: URL, args: readonly string[] = []): Child {
+export function startChild(file: URL, { args = [], flags = [] }: ChildOptions = {}): Child {
   const path = fileURLToPath(file);
-  const child = spawn(process.execPath, [path, ...args], {
+  const child = spawn(process.execPath, [...flags, path, ...args], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   const exited = new Promise<string>((resolve) => {

@@ -36,6 +36,7 @@ const names = [
   "pair/contract-without-id",
   "pair/stream-bare",
   "pair/unary-bare-http2",
+  "flags/single-gc",
 ];
 
 it("measures rows side by side, writes what it found, and leaves nothing behind", async () => {

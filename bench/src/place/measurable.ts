@@ -69,7 +69,7 @@ async function openLoad(
 ): Promise<Child> {
   if ((row.service === undefined) !== (service === undefined)) throw new Error(`${name} has no service.`);
   await using parts = new AsyncDisposableStack();
-  const child = parts.use(startChild(new URL("../load/load-process.ts", import.meta.url), [name]));
+  const child = parts.use(startChild(new URL("../load/load-process.ts", import.meta.url), { args: [name] }));
   const loadPlace: LoadPlace = {
     databaseUrl: place.databaseUrl,
     connections: place.connections,

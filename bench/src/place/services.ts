@@ -28,7 +28,8 @@ const ANSWER_MS = 30_000;
 export async function startService({ spec, folder, ...rest }: ServiceOptions): Promise<Service> {
   const certificates = spec.tls === true ? await issueCertificates(folder) : undefined;
   await using parts = new AsyncDisposableStack();
-  const child = parts.use(startChild(new URL("../service/service-process.ts", import.meta.url)));
+  const program = new URL("../service/service-process.ts", import.meta.url);
+  const child = parts.use(startChild(program, { flags: spec.flags ?? [] }));
   const question: StartService = { ask: "start", spec, ...rest, tls: certificates?.service };
   const address = (await child.ask(question, { timeoutMs: ANSWER_MS })) as string;
   const atRest = await askUsage(child);
