@@ -1,6 +1,6 @@
 import { attempt } from "./attempt.ts";
 import { isStalePlan, recogniseError } from "@tandem/postgres";
-import type { HandlerError } from "@tandem/rpc";
+import { HandlerError } from "@tandem/rpc";
 import { type Description, type Descriptions, sameDescription } from "./description.ts";
 import { type Borrowed, ROLLBACK } from "./lease.ts";
 
@@ -81,8 +81,16 @@ export async function withBeliefs<T>(
     if (!(error instanceof StaleBeliefError)) throw error;
     await attempt(signal, undefined, () => undo(borrowed, error.suspicion));
     borrowed.startOver();
-    return transaction(true);
+    return transaction(true).catch((again: unknown) => {
+      throw again instanceof StaleBeliefError ? changedAgain(again) : again;
+    });
   }
+}
+
+// It heard of the statement in one flush, and it was another one in the next.
+function changedAgain({ suspicion }: StaleBeliefError): HandlerError {
+  const message = "The tables were being changed while it ran: nothing of it is committed, try again.";
+  return suspicion?.failure ?? new HandlerError({ reason: "SERIALIZATION_FAILURE", message });
 }
 
 /** Rolls back. Fails with what is suspected where the belief is true after all. */

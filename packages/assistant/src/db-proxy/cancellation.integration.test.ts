@@ -1,7 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { StatusCode } from "@tandem/rpc";
+import { create } from "@bufbuild/protobuf";
+import { TransactionRequestSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { createLogger, StatusCode } from "@tandem/rpc";
 import { waitFor } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createDbProxy } from "./db-proxy.ts";
 import { createProxyFixture, failureOf, type ProxyFixture, step } from "../testing/proxy-fixture.ts";
 
 /** How much later than its caller's deadline a statement may end. */
@@ -47,6 +50,20 @@ describe("a transaction of many short statements", () => {
     const many = Array.from({ length: 100 }, () => "SELECT pg_sleep(0.05)");
     expectSoon([await latenessOf(many, 300, { timeoutMs: 300 })]);
   });
+});
+
+it("an instance that froze while a statement ran commits nothing after its caller's deadline", async () => {
+  await proxy.define("CREATE TABLE late (n int); GRANT ALL ON late TO assistant_dbproxy");
+  const logger = createLogger({ service: "assistant", level: "silent" });
+  await using frozen = await createDbProxy({ url: proxy.roleUrl, logger });
+  // Its timers have not fired by the time that the answer is read: nothing has aborted the call.
+  const signal = new AbortController().signal;
+  const request = create(TransactionRequestSchema, {
+    steps: [step("INSERT INTO late VALUES (1)"), step("SELECT pg_sleep(0.3)")],
+  });
+  const call = frozen.transaction(request, { name: "gateway", deadline: new Date(Date.now() + 200), signal });
+  expect(await failureOf(call)).toMatchObject({ reason: "TRANSACTION_TIMEOUT", outcome: "NOT_COMMITTED" });
+  expect(await proxy.sql("SELECT FROM late")).toHaveLength(0);
 });
 
 interface Lateness {

@@ -66,6 +66,8 @@ export async function runTransaction(
       await attempt(signal, undefined, () => borrowed.runAll(VALIDATE, { last: true }));
       return new EncodedMessage(encoded);
     }
+    // Of an instance that froze meanwhile no timer has told it by now.
+    timeLeft(Infinity, caller.deadline);
     const committedAt = encodeCommittedNow();
     const kept = size <= limits.maxStoredResponseBytes ? encoded : encodeWithoutRows(results);
     const receipt = identity && insertCommitted(identity, Buffer.concat([kept, committedAt]));

@@ -9,7 +9,7 @@ export function timeLeft(transactionMs: number, deadline: Date | undefined): num
   if (left > 0) return Math.ceil(left);
   throw new HandlerError({
     reason: "TRANSACTION_TIMEOUT",
-    message: "The deadline passed before it could run.",
+    message: "The deadline passed before it was through: nothing of it is committed.",
   });
 }
 
