@@ -1,6 +1,7 @@
 export { BegunCall } from "./client/begun-call.ts";
 export { type Channel, type ChannelOptions, createChannel } from "./client/channel.ts";
 export type { CallOptions } from "./client/call-options.ts";
+export { callEncoded } from "./client/unary-call.ts";
 export { type Client, createClient } from "./client/client.ts";
 export {
   type CallStream,

@@ -77,9 +77,12 @@ export class BegunCall {
 
   /** Encodes a request and checks it against the limits before any of it is sent. */
   encode<I extends DescMessage>(schema: I, request: MessageInitShape<I>): Buffer {
-    const bytes = this.refusing(`the request is not a ${schema.typeName}`, () =>
-      toBinary(schema, create(schema, request)),
-    );
+    return this.encodeBy(schema, () => toBinary(schema, create(schema, request)));
+  }
+
+  /** The same, of a request that the caller encodes itself. What that fails with says why it is no such message. */
+  encodeBy(schema: DescMessage, encode: () => Uint8Array): Buffer {
+    const bytes = this.refusing(`the request is not a ${schema.typeName}`, encode);
     const { maxRequestBytes, maxRequestFields } = this.#channel.limits;
     if (bytes.byteLength > maxRequestBytes) {
       const details = `the message has ${bytes.byteLength} bytes, the limit is ${maxRequestBytes}`;

@@ -1,19 +1,34 @@
-import { type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
-import type { DescMessage } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { type ClientUnaryCall, type ServiceError, status } from "@grpc/grpc-js";
 import type { CallOptions } from "./call-options.ts";
 import type { Channel } from "./channel.ts";
 import { type MethodOf, StartedCall } from "./started-call.ts";
 
 /** One request, one response. Rejects with a HandlerError or a TransportError, and with nothing else. */
-export async function callUnary<I extends DescMessage, O extends DescMessage>(
+export function callUnary<I extends DescMessage, O extends DescMessage>(
   channel: Channel,
   method: MethodOf<I, O>,
   request: MessageInitShape<I>,
   options: CallOptions = {},
 ): Promise<MessageShape<O>> {
+  return callEncoded(channel, method, () => toBinary(method.input, create(method.input, request)), options);
+}
+
+/** The same of a request that the caller encodes. What `encode` fails with says why the request is no such message. */
+export async function callEncoded<I extends DescMessage, O extends DescMessage>(
+  channel: Channel,
+  method: MethodOf<I, O>,
+  encode: () => Uint8Array,
+  options: CallOptions = {},
+): Promise<MessageShape<O>> {
   const call = new StartedCall(channel, method, options);
-  const bytes = call.encode(method.input, request);
+  const bytes = call.encodeBy(method.input, encode);
   return new Promise((resolve, reject) => {
     let grpcCall: ClientUnaryCall | undefined;
     let running: { over(): void } | undefined;
