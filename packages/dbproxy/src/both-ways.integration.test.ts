@@ -107,6 +107,11 @@ const cases: readonly Case[] = [
     expected: { ...no, code: 8 },
   },
   {
+    what: "a text that has no form in UTF-8",
+    options: () => ({ serializationKey: "\ud800" }),
+    expected: { ...no, code: 3 },
+  },
+  {
     what: "a deadline that passes before",
     options: () => ({ timeoutMs: 0 }),
     expected: { ...no, code: 4 },

@@ -1,4 +1,3 @@
-import { timestampFromMs, timestampNow } from "@bufbuild/protobuf/wkt";
 import {
   DbProxy as DbProxyService,
   type ProbeResponse,
@@ -34,6 +33,7 @@ import { defaultStreamLimits, type StreamLimits } from "./stream/limits.ts";
 import { sendingAlone } from "./stream/send-alone.ts";
 import { TransactionStreams, type TransactionStreamsOptions } from "./stream/transaction-streams.ts";
 import { type Step, statementsOf } from "./steps.ts";
+import { TransactionEncoder } from "./wire/encode-transaction.ts";
 
 /** Where the owner of the database is, and what holds for every call. */
 export type DbProxyOptions = (OwnChannel | GivenChannel) & {
@@ -119,8 +119,9 @@ export function createDbProxy(options: DbProxyOptions): DbProxy {
   const limits = { ...defaultDbProxyLimits, ...options.retryLimits };
   const budget = createRetryBudget(limits);
   const closing = new AbortController();
-  const sendAlone = sendingAlone(client);
-  const streams = openStreams(options.streams, { channel, sendAlone });
+  const encoder = new TransactionEncoder();
+  const sendAlone = sendingAlone(channel, encoder);
+  const streams = openStreams(options.streams, { channel, encoder, sendAlone });
   const send = streams?.send ?? sendAlone;
   const owner: Owner = { client, send, channel, limits, budget, closing: closing.signal };
   const { sourceInstanceId = "", timeoutMs } = options;
@@ -131,8 +132,8 @@ export function createDbProxy(options: DbProxyOptions): DbProxy {
   return {
     async transaction<const Steps extends readonly Step[]>(steps: Steps, given: TransactionOptions = {}) {
       const id = toWriteId(given);
-      const requestedAt = id === undefined ? timestampNow() : timestampFromMs(requestIdTime(id.requestId));
-      const request = toTransactionRequest(steps, { ...given, sourceInstanceId, requestedAt });
+      const requestedAt = id === undefined ? Date.now() : requestIdTime(id.requestId);
+      const request = toTransactionRequest(steps, given, { sourceInstanceId, requestedAt });
       const statements = statementsOf(steps);
       const understand = (response: TransactionResponse): TransactionResult<Steps> =>
         understood(channel, "Transaction", () => toTransactionResult(response, statements));

@@ -1,13 +1,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type Duration, durationFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
-import {
-  Isolation,
-  type QueryRequestSchema,
-  type TransactionRequestSchema,
-} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Isolation, type QueryRequestSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import type { CallOptions } from "@tandem/rpc";
 import { Reference, type Statement } from "./statement.ts";
 import { type Step, toSteps } from "./steps.ts";
+import type { TransactionRequest } from "./wire/transaction-request.ts";
 
 /** What may be said of any call. */
 export type ProbeOptions = Pick<CallOptions, "timeoutMs" | "signal" | "context">;
@@ -43,21 +40,27 @@ export interface QueryOptions extends ProbeOptions {
   readonly primary?: boolean;
 }
 
-/** @throws TypeError or RangeError for a mistake of the caller's */
+/**
+ * The request without an id, as it is before it is sent.
+ *
+ * @throws TypeError or RangeError for a mistake of the caller's
+ */
 export function toTransactionRequest(
   steps: readonly Step[],
-  options: TransactionOptions & { readonly sourceInstanceId: string; readonly requestedAt: Timestamp },
-): MessageInitShape<typeof TransactionRequestSchema> & { readonly steps: readonly unknown[] } {
-  const { statementTimeoutMs, transactionTimeoutMs, serializationKey } = options;
-  const { sourceInstanceId, requestedAt } = options;
+  options: TransactionOptions,
+  { sourceInstanceId, requestedAt }: Pick<TransactionRequest, "sourceInstanceId" | "requestedAt">,
+): TransactionRequest {
   return {
+    requestId: "",
+    attempt: 0,
     steps: toSteps(steps),
     isolation: toIsolation(options.isolation),
-    statementTimeout: toDuration(statementTimeoutMs, "statementTimeoutMs"),
-    transactionTimeout: toDuration(transactionTimeoutMs, "transactionTimeoutMs"),
+    statementTimeoutMs: checkTimeout(options.statementTimeoutMs, "statementTimeoutMs"),
+    transactionTimeoutMs: checkTimeout(options.transactionTimeoutMs, "transactionTimeoutMs"),
     validateOnly: options.validateOnly ?? false,
-    serializationKey: toSerializationKey(serializationKey),
-    meta: { sourceInstanceId, requestedAt },
+    serializationKey: toSerializationKey(options.serializationKey),
+    sourceInstanceId,
+    requestedAt,
   };
 }
 
@@ -98,9 +101,13 @@ function toSerializationKey(key: unknown): string {
   throw new TypeError("A serializationKey is a text that isn't empty.");
 }
 
-// To PostgreSQL 0 means without end, which nobody may ask for here.
 function toDuration(ms: number | undefined, name: string): Duration | undefined {
-  if (ms === undefined) return undefined;
-  if (Number.isSafeInteger(ms) && ms > 0) return durationFromMs(ms);
+  const checked = checkTimeout(ms, name);
+  return checked === undefined ? undefined : durationFromMs(checked);
+}
+
+// To PostgreSQL 0 means without end, which nobody may ask for here.
+function checkTimeout(ms: number | undefined, name: string): number | undefined {
+  if (ms === undefined || (Number.isSafeInteger(ms) && ms > 0)) return ms;
   throw new RangeError(`${name} is a whole number of milliseconds from 1 on.`);
 }

@@ -1,9 +1,4 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import {
-  ReceiptState,
-  type TransactionRequestSchema,
-  type TransactionResponse,
-} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { ReceiptState, type TransactionResponse } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError } from "@tandem/rpc";
 import type { CallBounds } from "./call-bounds.ts";
 import { asNotCommitted, asUnknown } from "./outcomes.ts";
@@ -11,8 +6,7 @@ import { askForReceipt } from "./receipts.ts";
 import { newRequestId, withRequestId } from "./request-id.ts";
 import { type CallError, canGetBetter, isCallError, nextAttempt } from "./retry.ts";
 import { type Owner, sendWithRetries } from "./send-with-retries.ts";
-
-type TransactionRequest = MessageInitShape<typeof TransactionRequestSchema>;
+import type { TransactionRequest } from "./wire/transaction-request.ts";
 
 /** The request_id that a write begins with. */
 export interface WriteId {

@@ -1,13 +1,13 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { sql } from "./sql.ts";
-import { toSteps } from "./steps.ts";
+import { sentSteps } from "./testing/wire.ts";
 
 describe("the sql template", () => {
   it("gives a text with placeholders, and the values beside it", () => {
     const statement = sql`UPDATE t SET a = ${"x'; DROP TABLE t; --"} WHERE id = ANY(${[1]}) AND b = ${null}::text`;
     expect(statement.text).toBe("UPDATE t SET a = $1 WHERE id = ANY($2) AND b = $3::text");
-    expect(toSteps([statement])).toMatchObject([
+    expect(sentSteps([statement])).toMatchObject([
       {
         statement: { case: "sql", value: statement.text },
         params: [

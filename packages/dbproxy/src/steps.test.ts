@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { sql } from "./sql.ts";
-import { type Guard, type Step, toSteps } from "./steps.ts";
+import type { Guard, Step } from "./steps.ts";
+import { sentSteps } from "./testing/wire.ts";
 
 const guarded = (guard: unknown): Step => ({ statement: sql`DELETE FROM t`, guard: guard as Guard });
 
@@ -11,7 +12,7 @@ describe("a guard", () => {
     { guard: { min: 1n, max: 1 }, sent: { minChanges: 1n, maxChanges: 1n } },
     { guard: { min: 0, max: 2n ** 63n - 1n }, sent: { minChanges: 0n, maxChanges: 2n ** 63n - 1n } },
   ])("travels with its step: %o", ({ guard, sent }) => {
-    const [step] = toSteps([guarded(guard)]);
+    const [step] = sentSteps([guarded(guard)]);
     const { minChanges, maxChanges } = { minChanges: undefined, maxChanges: undefined, ...step };
     expect({ minChanges, maxChanges }).toEqual({ minChanges: undefined, maxChanges: undefined, ...sent });
   });
@@ -31,7 +32,7 @@ describe("a guard", () => {
     { guard: undefined, error: "TypeError" },
     { guard: 1, error: "TypeError" },
   ])("is refused where it can't have been meant: %o", ({ guard, error }) => {
-    expect(() => toSteps([sql`SELECT 1`, guarded(guard)])).toThrow(
+    expect(() => sentSteps([sql`SELECT 1`, guarded(guard)])).toThrow(
       expect.objectContaining({ name: error, message: expect.stringContaining("step 1") }),
     );
   });
@@ -42,7 +43,7 @@ describe("a reference", () => {
     const first = sql<{ id: string }>`INSERT INTO a DEFAULT VALUES RETURNING id`;
     const second = sql<{ id: string; n: bigint }>`INSERT INTO b VALUES (${first.ref("id")}) RETURNING id, n`;
     const third = sql`INSERT INTO c VALUES (${second.ref("n", { row: 3 })}, ${1}, ${first.ref("id")})`;
-    const [, , sent] = toSteps([first, { statement: second, guard: { min: 1 } }, third]);
+    const [, , sent] = sentSteps([first, { statement: second, guard: { min: 1 } }, third]);
     expect(sent?.params).toMatchObject([
       { kind: { case: "ref", value: { step: 1, row: 3, column: "n" } } },
       { kind: { case: "value", value: { kind: { value: 1n } } } },
@@ -53,8 +54,8 @@ describe("a reference", () => {
   it("is resolved anew in each transaction that its statement is part of", () => {
     const first = sql`INSERT INTO a DEFAULT VALUES RETURNING id`;
     const second = sql`INSERT INTO b VALUES (${first.ref("id")})`;
-    expect(toSteps([first, second])[1]?.params).toMatchObject([{ kind: { value: { step: 0 } } }]);
-    expect(toSteps([sql`SELECT 1`, first, second])[2]?.params).toMatchObject([
+    expect(sentSteps([first, second])[1]?.params).toMatchObject([{ kind: { value: { step: 0 } } }]);
+    expect(sentSteps([sql`SELECT 1`, first, second])[2]?.params).toMatchObject([
       { kind: { value: { step: 1 } } },
     ]);
   });
@@ -62,8 +63,8 @@ describe("a reference", () => {
   it("is refused where its statement stands later, or nowhere", () => {
     const first = sql`INSERT INTO a DEFAULT VALUES RETURNING id`;
     const second = sql`INSERT INTO b VALUES (${first.ref("id")})`;
-    expect(() => toSteps([second, first])).toThrow(/^Step 0 refers to .* no earlier step/);
-    expect(() => toSteps([sql`SELECT 1`, second])).toThrow(TypeError);
+    expect(() => sentSteps([second, first])).toThrow(/^Step 0 refers to .* no earlier step/);
+    expect(() => sentSteps([sql`SELECT 1`, second])).toThrow(TypeError);
   });
 
   it.each([-1, 0.5, NaN, 2 ** 31])("is refused for the row %d", (row) => {
@@ -74,10 +75,10 @@ describe("a reference", () => {
 describe("a step", () => {
   it("is refused where the same object is a step already", () => {
     const statement = sql`SELECT 1`;
-    expect(() => toSteps([statement, sql`SELECT 1`, statement])).toThrow(
+    expect(() => sentSteps([statement, sql`SELECT 1`, statement])).toThrow(
       /^Step 2 is the same object as step 0/,
     );
-    expect(() => toSteps([statement, { statement, guard: { min: 1 } }])).toThrow(TypeError);
+    expect(() => sentSteps([statement, { statement, guard: { min: 1 } }])).toThrow(TypeError);
   });
 
   it.each([
@@ -88,10 +89,10 @@ describe("a step", () => {
     { text: "SELECT 1" },
     { statement: "SELECT 1", guard: { min: 1 } },
   ])("is refused where it is none: %o", (step) => {
-    expect(() => toSteps([step as unknown as Step])).toThrow(/^Step 0 is neither/);
+    expect(() => sentSteps([step as unknown as Step])).toThrow(/^Step 0 is neither/);
   });
 
   it("is refused where a list of them has a hole", () => {
-    expect(() => toSteps(Array<Step>(1))).toThrow(/^Step 0 is neither/);
+    expect(() => sentSteps(Array<Step>(1))).toThrow(/^Step 0 is neither/);
   });
 });

@@ -1,7 +1,6 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { StepSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { Reference, Statement } from "./statement.ts";
 import { MAX_INT64 } from "./values/numbers.ts";
+import { ResolvedReference, type StepRequest } from "./wire/transaction-request.ts";
 
 /** How many rows a step may change: the whole transaction is rolled back unless min ≤ changes ≤ max. */
 export type Guard =
@@ -17,8 +16,7 @@ export interface GuardedStatement<Row extends object = object> {
 /** One step of a transaction. */
 export type Step = Statement<object> | GuardedStatement;
 
-type StepInit = MessageInitShape<typeof StepSchema>;
-type Bounds = Pick<StepInit, "minChanges" | "maxChanges">;
+type Bounds = Pick<StepRequest, "minChanges" | "maxChanges">;
 
 /** The statements of steps that are some. */
 export function statementsOf(steps: readonly Step[]): readonly Statement<object>[] {
@@ -32,7 +30,7 @@ export function statementsOf(steps: readonly Step[]): readonly Statement<object>
  * earlier step, for a guard that guards nothing
  * @throws RangeError for a guard's number that can't be a count of rows, or a min above the max
  */
-export function toSteps(steps: readonly Step[]): StepInit[] {
+export function toSteps(steps: readonly Step[]): StepRequest[] {
   const positions = new Map<Statement<object>, number>();
   return Array.from(steps, (step, position) => {
     const { statement, bounds } = toGuarded(step, position);
@@ -43,16 +41,19 @@ export function toSteps(steps: readonly Step[]): StepInit[] {
     const params = statement.params().map((param) => toParam(param, positions, position));
     positions.set(statement.identity(), position);
     return {
-      statement: statement.source(),
+      source: statement.source(),
       params,
-      ...bounds,
+      minChanges: bounds.minChanges,
+      maxChanges: bounds.maxChanges,
     };
   });
 }
 
+const UNBOUND: Bounds = { minChanges: undefined, maxChanges: undefined };
+
 // Callers in plain JavaScript can pass what the types exclude.
 function toGuarded(step: unknown, position: number): { statement: Statement<object>; bounds: Bounds } {
-  if (step instanceof Statement) return { statement: step, bounds: {} };
+  if (step instanceof Statement) return { statement: step, bounds: UNBOUND };
   if (typeof step === "object" && step !== null && "statement" in step && "guard" in step) {
     const { statement, guard } = step;
     if (statement instanceof Statement) return { statement, bounds: toBounds(guard, position) };
@@ -66,8 +67,8 @@ function toParam(
   param: ReturnType<Statement["params"]>[number],
   earlier: ReadonlyMap<Statement<object>, number>,
   position: number,
-): NonNullable<StepInit["params"]>[number] {
-  if (!(param instanceof Reference)) return { kind: { case: "value", value: param } };
+): StepRequest["params"][number] {
+  if (!(param instanceof Reference)) return param;
   const { statement, column, row } = param;
   const step = earlier.get(statement.identity());
   if (step === undefined) {
@@ -75,7 +76,7 @@ function toParam(
       `Step ${position} refers to a statement that is no earlier step of this transaction: put it before.`,
     );
   }
-  return { kind: { case: "ref", value: { step, row, column } } };
+  return new ResolvedReference({ step, row, column });
 }
 
 function toBounds(guard: unknown, position: number): Bounds {
@@ -89,10 +90,7 @@ function toBounds(guard: unknown, position: number): Bounds {
   if (minChanges !== undefined && maxChanges !== undefined && minChanges > maxChanges) {
     throw new RangeError(`The guard of step ${position} has a min above its max: nothing can meet it.`);
   }
-  return {
-    ...(minChanges === undefined ? {} : { minChanges }),
-    ...(maxChanges === undefined ? {} : { maxChanges }),
-  };
+  return { minChanges, maxChanges };
 }
 
 function toCount(value: unknown, subject: string): bigint {

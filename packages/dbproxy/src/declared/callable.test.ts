@@ -3,7 +3,7 @@ import { defineStatement } from "@tandem/statements";
 import { describe, expect, it } from "vitest";
 import { sql } from "../sql.ts";
 import { Statement } from "../statement.ts";
-import { toSteps } from "../steps.ts";
+import { sentSteps } from "../testing/wire.ts";
 import { json } from "../values/json.ts";
 import { double, numeric } from "../values/numbers.ts";
 import { callable } from "./callable.ts";
@@ -32,7 +32,7 @@ describe("a declared statement that is called", () => {
   it("is sent by its name, with its values in the order of the declaration", () => {
     const statement = rename({ displayName: "Ada", id: "01980000-0000-7000-8000-000000000001" });
     expect(statement).toBeInstanceOf(Statement);
-    expect(toSteps([{ statement, guard: { min: 1 } }])).toMatchObject([
+    expect(sentSteps([{ statement, guard: { min: 1 } }])).toMatchObject([
       {
         statement: { case: "name", value: "contacts.rename" },
         params: [
@@ -47,8 +47,8 @@ describe("a declared statement that is called", () => {
   it("takes what an earlier statement returns, and can be referred to", () => {
     const first = rename({ id: "x", displayName: null });
     const second = rename({ id: first.ref("id"), displayName: sql`SELECT 1 AS a`.ref("a") });
-    expect(() => toSteps([first, second])).toThrow("refers to a statement that is no earlier step");
-    expect(toSteps([first, rename({ id: first.ref("id"), displayName: null })])[1]).toMatchObject({
+    expect(() => sentSteps([first, second])).toThrow("refers to a statement that is no earlier step");
+    expect(sentSteps([first, rename({ id: first.ref("id"), displayName: null })])[1]).toMatchObject({
       params: [{ kind: { case: "ref", value: { step: 0, row: 0, column: "id" } } }, {}],
     });
   });
@@ -56,14 +56,14 @@ describe("a declared statement that is called", () => {
   it("goes as text where that is asked for, and references to it stand", () => {
     const first = rename({ id: "x", displayName: null });
     const second = rename({ id: first.ref("id"), displayName: "y" });
-    const steps = toSteps([first, second].map((statement) => statement.asSql()));
+    const steps = sentSteps([first, second].map((statement) => statement.asSql()));
     expect(steps).toMatchObject([
       { statement: { case: "sql", value: first.text }, params: [{}, {}] },
       { statement: { case: "sql" }, params: [{ kind: { case: "ref", value: { step: 0 } } }, {}] },
     ]);
     const again = first.asSql().asSql();
-    expect(toSteps([again, rename({ id: again.ref("id"), displayName: null })])).toHaveLength(2);
-    expect(() => toSteps([first, first.asSql()])).toThrow("same object");
+    expect(sentSteps([again, rename({ id: again.ref("id"), displayName: null })])).toHaveLength(2);
+    expect(() => sentSteps([first, first.asSql()])).toThrow("same object");
     const written = sql`SELECT 1`;
     expect(written.asSql()).toBe(written);
   });

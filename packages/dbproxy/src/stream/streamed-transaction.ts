@@ -1,15 +1,13 @@
-import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import { StatusSchema } from "@tandem/contract/google/rpc/status";
 import {
-  type TransactionRequestSchema,
   type TransactionResponse,
   TransactionResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { type BegunCall, type CallOptions, HandlerError, StatusCode } from "@tandem/rpc";
 import { inLightOf } from "../outcomes.ts";
+import type { TransactionRequest } from "../wire/transaction-request.ts";
 import type { TransactionStream } from "./transaction-stream.ts";
-
-export type TransactionRequest = MessageInitShape<typeof TransactionRequestSchema>;
 
 /** What may be said of one send of a transaction. */
 export type SendOptions = Pick<CallOptions, "deadline" | "signal" | "context">;
@@ -74,7 +72,7 @@ export class StreamedTransaction {
   /** The other side answered with a failure: a google.rpc.Status. */
   refuse(bytes: Uint8Array): void {
     try {
-      const { attempt = 0 } = this.request;
+      const { attempt } = this.request;
       const failure = inLightOf(attempt, this.call.fromAnswer(fromBinary(StatusSchema, bytes)));
       if (isOfItsStream(failure, attempt) && this.stream?.isLeaving === true && this.#to.move(this)) return;
       this.fail(failure);

@@ -9,8 +9,10 @@ import { createDeadlines, type Deadlines } from "./deadlines.ts";
 import type { StreamLimits } from "./limits.ts";
 import { MAX_ENTRY_OVERHEAD } from "./messages.ts";
 import { StreamSearch } from "./stream-search.ts";
-import { type SendOptions, StreamedTransaction, type TransactionRequest } from "./streamed-transaction.ts";
+import { type SendOptions, StreamedTransaction } from "./streamed-transaction.ts";
 import { TransactionStream, type TransactionStreamEnd } from "./transaction-stream.ts";
+import type { TransactionEncoder } from "../wire/encode-transaction.ts";
+import type { TransactionRequest } from "../wire/transaction-request.ts";
 
 /** Sends a transaction once. Fails with a HandlerError or a TransportError, in the light of the request's attempt. */
 export type SendTransaction = (
@@ -21,6 +23,7 @@ export type SendTransaction = (
 export interface TransactionStreamsOptions {
   readonly channel: Channel;
   readonly limits: StreamLimits;
+  readonly encoder: TransactionEncoder;
   /** Makes the same as a call by itself: where the other side takes no stream, and of what is too large for one. */
   readonly sendAlone: SendTransaction;
 }
@@ -29,6 +32,7 @@ export interface TransactionStreamsOptions {
 export class TransactionStreams {
   readonly #channel: Channel;
   readonly #limits: StreamLimits;
+  readonly #encoder: TransactionEncoder;
   readonly #sendAlone: SendTransaction;
   readonly #maxBytes: number;
   readonly #open: Deadlines<StreamedTransaction>;
@@ -42,13 +46,14 @@ export class TransactionStreams {
   #usedAt = 0;
   #idleTimer: NodeJS.Timeout | undefined;
 
-  constructor({ channel, limits, sendAlone }: TransactionStreamsOptions) {
+  constructor({ channel, limits, encoder, sendAlone }: TransactionStreamsOptions) {
     // What is around a request counts as well at the other side; each field takes a byte at least.
     const mostBytes = Math.min(channel.limits.maxRequestBytes, channel.limits.maxRequestFields);
     this.#maxBytes = mostBytes - MAX_ENTRY_OVERHEAD;
     this.#channel = channel;
     this.#limits = { ...limits, maxGatheredBytes: Math.min(limits.maxGatheredBytes, mostBytes) };
     this.#search = new StreamSearch(limits);
+    this.#encoder = encoder;
     this.#sendAlone = sendAlone;
     this.#open = createDeadlines((transaction) => {
       const { call } = transaction;
@@ -62,7 +67,7 @@ export class TransactionStreams {
     this.#usedAt = now;
     return new Promise((resolve, reject) => {
       const call = new BegunCall(this.#channel, DbProxy.method.transaction, options);
-      const bytes = call.encode(TransactionRequestSchema, request);
+      const bytes = call.encodeBy(TransactionRequestSchema, () => this.#encoder.encode(request));
       if (bytes.byteLength > this.#maxBytes) return resolve(this.#sendAlone(request, options));
       const transaction = new StreamedTransaction({
         call,
@@ -211,7 +216,7 @@ export class TransactionStreams {
  * where the reason is one that a call is refused with before it is read. Of sends before that it is never one.
  */
 function failureOf(transaction: StreamedTransaction, end: TransactionStreamEnd): unknown {
-  const { attempt = 0 } = transaction.request;
+  const { attempt } = transaction.request;
   const error = end.failure(transaction);
   if (!end.taken && attempt === 0) return inLightOf(attempt, error);
   return error instanceof HandlerError ? error.withOutcome("UNKNOWN") : error;
