@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { type Value, ValueListSchema, ValueSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { type Value, ValueListSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { type DeclaredType, typeText } from "@tandem/statements";
 import { checkText } from "../values/check-text.ts";
 import { json } from "../values/json.ts";
@@ -7,6 +7,7 @@ import { isList } from "../values/list.ts";
 import { fromBigint, numeric } from "../values/numbers.ts";
 import { fromDate } from "../values/timestamps.ts";
 import { TypedValue } from "../values/typed-value.ts";
+import { valueOf } from "../values/value-of.ts";
 
 type Kind = Value["kind"];
 
@@ -19,12 +20,10 @@ type Kind = Value["kind"];
  */
 export function toDeclaredValue(value: unknown, type: DeclaredType, subject: string): Value {
   if (value === null) {
-    if (type.nullable) return create(ValueSchema);
+    if (type.nullable) return valueOf({ case: undefined });
     throw new TypeError(`${subject} is null, where ${typeText(type)} is declared.`);
   }
-  return create(ValueSchema, {
-    kind: type.list ? toList(value, type, subject) : toKind(value, type, subject),
-  });
+  return valueOf(type.list ? toList(value, type, subject) : toKind(value, type, subject));
 }
 
 // A declared array has one dimension, so that an array in one of json is plain data.

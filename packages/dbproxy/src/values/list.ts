@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import { type Value, ValueListSchema, ValueSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { type Value, ValueListSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { valueOf } from "./value-of.ts";
 
 const MAX_DIMENSIONS = 6;
 
@@ -20,7 +21,7 @@ export function fromList(
     if (list.length !== lengths[depth]) throw ragged(subject);
     const values = Array.from(list, (item) => {
       if (isList(item) !== depth + 1 < lengths.length) throw ragged(subject);
-      return isList(item) ? create(ValueSchema, { kind: toList(item, depth + 1) }) : toItem(item);
+      return isList(item) ? valueOf(toList(item, depth + 1)) : toItem(item);
     });
     return { case: "listValue", value: create(ValueListSchema, { values }) };
   };

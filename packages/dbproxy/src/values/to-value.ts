@@ -1,11 +1,11 @@
-import { create } from "@bufbuild/protobuf";
-import { type Value, ValueSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import type { Value } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { Reference, Statement } from "../statement.ts";
 import { checkText } from "./check-text.ts";
 import { fromList, isList } from "./list.ts";
 import { fromBigint, fromNumber } from "./numbers.ts";
 import { fromDate } from "./timestamps.ts";
 import { TypedValue } from "./typed-value.ts";
+import { valueOf } from "./value-of.ts";
 
 /** What can be in an array that is sent. */
 export type ListItem =
@@ -30,7 +30,7 @@ export type SqlValue = ListItem;
  * @throws RangeError for what is of the right type and out of bounds
  */
 export function toValue(value: SqlValue, subject: string): Value {
-  return create(ValueSchema, { kind: toKind(value, subject) });
+  return valueOf(toKind(value, subject));
 }
 
 // Callers in plain JavaScript can pass what the types exclude.
@@ -60,8 +60,7 @@ function fromObject(value: object | null, subject: string): Value["kind"] {
   if (value instanceof Uint8Array) return { case: "bytesValue", value: new Uint8Array(value) };
   if (value instanceof Date) return fromDate(value, subject);
   if (isList(value)) {
-    const toItem = (item: unknown): Value =>
-      create(ValueSchema, { kind: toKind(item, `An element of ${subject}`) });
+    const toItem = (item: unknown): Value => valueOf(toKind(item, `An element of ${subject}`));
     return fromList(value, subject, toItem);
   }
   if (value instanceof Reference) {
