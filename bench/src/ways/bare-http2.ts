@@ -26,11 +26,17 @@ export function withBareHttp2(workload: Workload) {
     if (tls !== undefined) throw new Error("This way has no TLS: leave `tls` out of the row's service.");
     const next = createRequests(workload, { requestId: false });
     let session: ClientHttp2Session | undefined;
+    // A service replaces a connection after some minutes; what runs on the old one comes to its end there.
+    const current = (): ClientHttp2Session => {
+      if (session === undefined || session.closed) session = open(String(address));
+      return session;
+    };
     return {
-      call: () => {
-        // A service replaces a connection after some minutes; what runs on the old one comes to its end there.
-        if (session === undefined || session.closed) session = open(String(address));
-        return callOnce(session, toBinary(TransactionRequestSchema, next()));
+      call: async () => {
+        const message = toBinary(TransactionRequestSchema, next());
+        const answered = await callOnce(current(), message);
+        if (!answered && !(await callOnce(current(), message)))
+          throw new Error("The call was refused twice.");
       },
       close: () => session?.close(),
     };
@@ -44,7 +50,8 @@ function open(address: string): ClientHttp2Session {
   return session;
 }
 
-function callOnce(session: ClientHttp2Session, message: Uint8Array): Promise<void> {
+/** False where it was refused unread: it crossed the word that the connection takes no more. */
+function callOnce(session: ClientHttp2Session, message: Uint8Array): Promise<boolean> {
   const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.byteLength);
   framed.writeUInt8(0, 0);
   framed.writeUInt32BE(message.byteLength, 1);
@@ -62,9 +69,12 @@ function callOnce(session: ClientHttp2Session, message: Uint8Array): Promise<voi
     stream.on("response", onStatus);
     stream.on("trailers", onStatus);
     stream.on("data", (chunk: Buffer) => (answerBytes += chunk.byteLength));
-    stream.on("error", reject);
+    stream.on("error", (error) => {
+      if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) resolve(false);
+      else reject(error);
+    });
     stream.on("close", () => {
-      if (status === "0" && answerBytes >= PREFIX_BYTES) resolve();
+      if (status === "0" && answerBytes >= PREFIX_BYTES) resolve(true);
       else reject(new Error(`The call ended with status ${status ?? "unknown"}: ${decodeURIComponent(why)}`));
     });
     stream.end(framed);
