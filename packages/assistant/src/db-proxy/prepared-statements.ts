@@ -5,7 +5,12 @@ interface Prepared {
   readonly name: string;
   readonly description: Description;
   readonly at: number;
+  /** When it last became the newest in its map. */
+  movedAt: number;
 }
+
+// As in text-cache.ts.
+const MOVE_MS = 1_000;
 
 // The texts of a program are few and short. In PostgreSQL's memory a long list of constants, parsed and planned, weighs
 // a hundred times what it does as a text: what one connection keeps is to stay below 32 MiB.
@@ -52,10 +57,14 @@ export class PreparedStatements {
   /** Under which name a caller's text is prepared that is still what is believed of it. */
   nameOf(text: string, believed: Description): string | undefined {
     const found = this.#byText.get(text);
-    if (found === undefined || Date.now() - found.at > BELIEVED_MS) return undefined;
+    const now = Date.now();
+    if (found === undefined || now - found.at > BELIEVED_MS) return undefined;
     if (!sameDescription(found.description, believed)) return undefined;
-    this.#byText.delete(text);
-    this.#byText.set(text, found);
+    if (now - found.movedAt >= MOVE_MS) {
+      found.movedAt = now;
+      this.#byText.delete(text);
+      this.#byText.set(text, found);
+    }
     return found.name;
   }
 
@@ -68,7 +77,8 @@ export class PreparedStatements {
   /** To be called when PostgreSQL has said that it is prepared, not before. */
   add(text: string, name: string, description: Description): void {
     this.#forget(text);
-    this.#byText.set(text, { name, description, at: Date.now() });
+    const now = Date.now();
+    this.#byText.set(text, { name, description, at: now, movedAt: now });
     this.#characters += text.length;
     for (const [oldest] of this.#byText) {
       if (this.#byText.size <= MAX_PREPARED && this.#characters <= MAX_CHARACTERS) break;

@@ -5,24 +5,33 @@ export interface TextCache<T> {
   delete(sql: string): void;
 }
 
+interface Entry<T> {
+  readonly known: T;
+  movedAt: number;
+}
+
+// To move an entry with every look leaves V8 old tables of the map behind, one linked to the next, which its garbage
+// collector then carries along.
+const MOVE_MS = 1_000;
+
 /** Room for texts and what is known about them of so many characters together. */
 export function createTextCache<T>(options: {
   readonly maxCharacters: number;
   readonly weigh: (known: T) => number;
 }): TextCache<T> {
-  const entries = new Map<string, T>();
+  const entries = new Map<string, Entry<T>>();
   let characters = 0;
   const weightOf = (sql: string, known: T): number => sql.length + options.weigh(known);
   const remove = (sql: string): T | undefined => {
-    const known = entries.get(sql);
-    if (known === undefined) return undefined;
-    characters -= weightOf(sql, known);
+    const entry = entries.get(sql);
+    if (entry === undefined) return undefined;
+    characters -= weightOf(sql, entry.known);
     entries.delete(sql);
-    return known;
+    return entry.known;
   };
   const set = (sql: string, known: T): void => {
     remove(sql);
-    entries.set(sql, known);
+    entries.set(sql, { known, movedAt: Date.now() });
     characters += weightOf(sql, known);
     for (const [oldest] of entries) {
       if (characters <= options.maxCharacters) break;
@@ -31,12 +40,16 @@ export function createTextCache<T>(options: {
   };
   return {
     get: (sql) => {
-      const known = entries.get(sql);
-      if (known === undefined) return undefined;
-      // Asked for last.
-      entries.delete(sql);
-      entries.set(sql, known);
-      return known;
+      const entry = entries.get(sql);
+      if (entry === undefined) return undefined;
+      const now = Date.now();
+      if (now - entry.movedAt >= MOVE_MS) {
+        // Asked for last.
+        entry.movedAt = now;
+        entries.delete(sql);
+        entries.set(sql, entry);
+      }
+      return entry.known;
     },
     set,
     delete: (sql) => void remove(sql),
