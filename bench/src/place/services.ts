@@ -1,3 +1,4 @@
+import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { createDevelopmentAuthority, writeCertificateFiles } from "@tandem/testkit/certificates";
 import { type Child, startChild } from "../child-process.ts";
@@ -50,7 +51,9 @@ async function askUsage(child: Child): Promise<ServiceUsage> {
   return (await child.ask({ ask: "usage" }, { timeoutMs: ANSWER_MS })) as ServiceUsage;
 }
 
-async function issueCertificates(folder: string) {
+async function issueCertificates(parent: string) {
+  // Several services are started at a time.
+  const folder = await mkdtemp(join(parent, "service-"));
   const authority = await createDevelopmentAuthority();
   const write = async (name: string) =>
     writeCertificateFiles(join(folder, name), await authority.issue(name), [authority]);
