@@ -15,18 +15,23 @@ export function toAnswer(error: unknown, context: HandlerContext): AnswerStatus 
   return answer;
 }
 
-/** The same for an item of a stream: an encoded google.rpc.Status. */
+/** The same for an item of a stream: an encoded google.rpc.Status. `log` has a way of its own to write its line. */
 export function toItemAnswer(
   error: unknown,
   context: HandlerContext,
+  log?: (decided: HandlerError) => void,
 ): { readonly code: status; readonly bytes: Uint8Array } {
-  const decided = toDecided(error, context);
+  const decided = toDecided(error, context, log);
   return { code: decided.code, bytes: toEncoded(decided, context, toStatusMessage) };
 }
 
-function toDecided(error: unknown, context: HandlerContext): HandlerError {
+function toDecided(
+  error: unknown,
+  context: HandlerContext,
+  log = (decided: HandlerError): void => logFailure(decided, error, context),
+): HandlerError {
   const decided = isOwn(error) ? error : fromForeign(error);
-  logFailure(decided, error, context);
+  log(decided);
   return decided;
 }
 

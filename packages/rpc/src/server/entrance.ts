@@ -13,7 +13,7 @@ import type { RpcLimits } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { toCallId } from "./handler-context.ts";
 import type { AnswerStatus } from "./answer.ts";
-import { createRefusalLog, type RefusalLog } from "./refusal-log.ts";
+import type { RefusalLog } from "./refusal-log.ts";
 
 export interface EntranceOptions {
   readonly admit: (call: ArrivingCall, metadata: Metadata, method: string) => Admission;
@@ -21,6 +21,7 @@ export interface EntranceOptions {
   readonly isResendable: (method: string) => boolean;
   readonly limits: RpcLimits;
   readonly logger: Logger;
+  readonly logRefusal: RefusalLog;
 }
 
 /** Where every call comes in, of whatever service, before anything of its request is read. */
@@ -35,10 +36,9 @@ export interface Entrance {
  * that is let in is taken as it is, not compressed, and a unary one has to arrive within its time.
  */
 export function createEntrance(options: EntranceOptions): Entrance {
-  const { admit, limits } = options;
+  const { admit, limits, logRefusal } = options;
   // grpc-js hands a call on to its handler as another object, but with the same metadata.
   const admissions = new WeakMap<Metadata, Admission>();
-  const logRefusal = createRefusalLog(limits.maxStrangersLoggedPerSecond);
   const judge = (call: ServerInterceptingCallInterface, metadata: Metadata, method: string): Admission => {
     const admission = admit(call, metadata, method);
     admission.check();

@@ -2,7 +2,7 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { StatusSchema } from "@tandem/contract/google/rpc/status";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
-import type { HandlerError } from "../errors/handler-error.ts";
+import { HandlerError } from "../errors/handler-error.ts";
 import type { Logger } from "../logger.ts";
 import { toItemAnswer } from "./answer.ts";
 import { type Codec, decodeRequest, encodeResponse } from "./codec.ts";
@@ -10,6 +10,7 @@ import type { EncodedMessage } from "./encoded-message.ts";
 import { endedBy } from "./endings.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import { ItemContext } from "./item-context.ts";
+import type { RefusalLog } from "./refusal-log.ts";
 import { refusal } from "./resends.ts";
 
 /** A message of a stream that stands for a call of its own. */
@@ -65,6 +66,8 @@ export interface ItemSurroundings {
   readonly stream: HandlerContext;
   readonly codec: Codec;
   readonly logger: Logger;
+  /** Who shows what doesn't hold must not be able to fill the log, item by item. */
+  readonly logRefusal: RefusalLog;
   /** Runs the server's interceptors around it, and refuses it where calls are refused. */
   readonly intercept: (context: HandlerContext, next: () => Promise<void>) => Promise<void>;
 }
@@ -147,7 +150,9 @@ export class ItemCall<T extends Item = Item> {
         throw new TypeError("An interceptor neither let the call through nor threw.");
       return { kind: "response", bytes: response };
     } catch (error) {
-      const answer = toItemAnswer(handled ? error : await refusal(() => this.#decode(), error), context);
+      const decided = handled ? error : await refusal(() => this.#decode(), error);
+      const isStrangers = !handled && error instanceof HandlerError && error.reason === "UNAUTHENTICATED";
+      const answer = toItemAnswer(decided, context, isStrangers ? this.#logRefusal : undefined);
       ({ code } = answer);
       return { kind: "error", bytes: answer.bytes };
     } finally {
@@ -157,6 +162,12 @@ export class ItemCall<T extends Item = Item> {
       }
     }
   }
+
+  readonly #logRefusal = ({ reason, code, message }: HandlerError): void => {
+    const { logger, logRefusal } = this.#surroundings;
+    const { callId, method, peer } = this.#context;
+    logRefusal(logger, { reason, code, callId, method, peer }, message);
+  };
 
   #decode(): Promise<MessageShape<DescMessage>> {
     return decodeRequest(this.item.method.input, this.item.request, this.#surroundings.codec);

@@ -201,6 +201,16 @@ describe("who an item comes from", () => {
     expect(first?.split(":")[0]).toBe(answer);
   });
 
+  it("fills no log where it is refused", async () => {
+    await using echo = await start(items(who, { metadata: as("Bearer wrong") }));
+    const answers = await exchange(echo, ...Array.from({ length: 100 }, (_, at) => String(at)));
+    expect(answers.every((answer) => answer.startsWith("UNAUTHENTICATED"))).toBe(true);
+    const lines = echo.log.filter(({ reason }) => reason === "UNAUTHENTICATED");
+    expect(lines.length).toBeGreaterThan(0);
+    // 10 in a second.
+    expect(lines.length).toBeLessThan(50);
+  });
+
   it("is asked for again once the tokens were read again, and the stream ends with its own caller's", async () => {
     const signals: AbortSignal[] = [];
     const one: One = (request, { signal, caller }) => {

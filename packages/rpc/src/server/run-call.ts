@@ -78,14 +78,14 @@ export function streamingCall(method: DescMethod, handler: Streaming, runner: Ca
 export function messageStreamCall(
   method: DescMethod,
   handler: MessageStreamHandler,
-  runner: CallRunner & Pick<ItemSurroundings, "logger">,
+  runner: CallRunner & Pick<ItemSurroundings, "logger" | "logRefusal">,
 ): UntypedHandleCall {
   return streamedCall(method, runner, (stream, running) => {
     const { context, codec } = running;
-    const { intercept, logger } = runner;
+    const { intercept, logger, logRefusal } = runner;
     return runMessageStream(stream, running, {
       handler,
-      surroundings: { stream: context, codec, intercept, logger },
+      surroundings: { stream: context, codec, intercept, logger, logRefusal },
     });
   });
 }

@@ -30,6 +30,7 @@ import type { HandlerContext } from "./handler-context.ts";
 import type { Handlers, Interceptor } from "./handlers.ts";
 import { isResendable } from "./resends.ts";
 import type { MessageStreamHandler } from "./message-stream.ts";
+import { createRefusalLog, type RefusalLog } from "./refusal-log.ts";
 import { type CallRunner, messageStreamCall, streamingCall, unaryCall } from "./run-call.ts";
 import { RunningCall } from "./running-call.ts";
 
@@ -67,6 +68,7 @@ export class RpcServer {
   readonly #services: DescService[] = [];
   readonly #resendable = new Set<string>();
   readonly #entrance: Entrance;
+  readonly #logRefusal: RefusalLog;
   readonly #reflection: boolean;
   readonly #identity: IdentityOptions | undefined;
   #gate: Gate | undefined;
@@ -82,11 +84,13 @@ export class RpcServer {
     this.#identity = options.identity;
     if (options.identity !== undefined) checkIdentity(options.identity);
     this.#refuseUntilServing = options.refuseUntilServing ?? false;
+    this.#logRefusal = createRefusalLog(this.#limits.maxStrangersLoggedPerSecond);
     this.#entrance = createEntrance({
       admit: (call, metadata, method) => this.#admit(call, metadata, method),
       isResendable: (method) => this.#resendable.has(method),
       limits: this.#limits,
       logger: this.#logger,
+      logRefusal: this.#logRefusal,
     });
     this.#grpc = new Server({
       interceptors: [this.#entrance.interceptor],
@@ -208,12 +212,13 @@ export class RpcServer {
     }
   }
 
-  #runner(method: DescMethod): CallRunner & { readonly logger: Logger } {
+  #runner(method: DescMethod): CallRunner & { readonly logger: Logger; readonly logRefusal: RefusalLog } {
     return {
       begin: (call, path) => this.#begin(call, path, method.methodKind !== "unary"),
       finish: (call) => this.#finish(call),
       intercept: (context, next) => this.#intercept(context, next),
       logger: this.#logger,
+      logRefusal: this.#logRefusal,
     };
   }
 

@@ -45,7 +45,7 @@ const ITEMS_A_TURN = 64;
  * One stream while it is open.
  *
  * States: open → leaving (`go_away` is sent, as it is old or the server drains: what comes is still taken, for it
- * crossed that) → left (the grace is over, or its caller may not go on: what comes is refused). Whatever the state, the stream ends when every item
+ * crossed that, unless its caller may not go on) → left (the grace is over: what comes is refused). Whatever the state, the stream ends when every item
  * is answered and no more can come: its caller has half-closed it, it is left, or something has ended it.
  */
 class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
@@ -113,15 +113,9 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   unwelcome(error: unknown): void {
     if (this.#farewell !== undefined) return;
     this.#farewell = { error };
+    // What crosses that is refused by itself for a while, so that its caller knows of it.
     this.#leave();
-    this.#state = "left";
-    clearTimeout(this.#timer);
-    // Whoever goes on all the same isn't listened to for ever.
-    this.#timer = setTimeout(() => {
-      this.#failure ??= { error };
-      this.#behind = [];
-      this.#goOn();
-    }, this.#limits.streamGraceMs);
+    if (this.#state === "left") this.#failure ??= this.#farewell;
     this.#goOn();
   }
 
@@ -191,12 +185,16 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
     const open = this.#open.get(id);
     // An answer and a cancel may cross: of what isn't open nothing is left to be cancelled.
     if (kind === "cancel" && flaw === undefined) return open?.cancel();
-    const refused = open !== undefined ? inUse(id) : (flaw ?? (this.#state === "left" ? moved() : undefined));
+    const refused = open !== undefined ? inUse(id) : (flaw ?? (this.#isClosing() ? moved() : undefined));
     const call = this.#stream.call({ ...item, method: this.#method, refused }, this);
     if (open === undefined) this.#open.set(id, call);
     this.#running += 1;
     this.#runningBytes += weight;
     this.#stream.begin(call);
+  }
+
+  #isClosing(): boolean {
+    return this.#state === "left" || this.#farewell !== undefined;
   }
 
   readonly #leave = (): void => {
@@ -206,6 +204,8 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#state = "left";
+      // Whoever goes on all the same isn't listened to for ever.
+      this.#failure ??= this.#farewell;
       this.#goOn();
     }, this.#limits.streamGraceMs);
   };
