@@ -1,16 +1,12 @@
 import { type Description, sameDescription } from "./description.ts";
+import { createTextCache } from "./text-cache.ts";
 import { nameOf, type OwnStatement, type OwnStatements } from "./own-statements.ts";
 
 interface Prepared {
   readonly name: string;
   readonly description: Description;
   readonly at: number;
-  /** When it last became the newest in its map. */
-  movedAt: number;
 }
-
-// As in text-cache.ts.
-const MOVE_MS = 1_000;
 
 // The texts of a program are few and short. In PostgreSQL's memory a long list of constants, parsed and planned, weighs
 // a hundred times what it does as a text: what one connection keeps is to stay below 32 MiB.
@@ -25,9 +21,13 @@ const BELIEVED_MS = 60_000;
 export class PreparedStatements {
   readonly #own: OwnStatements;
   readonly #ownPrepared = new Set<string>();
-  readonly #byText = new Map<string, Prepared>();
+  readonly #callers = createTextCache<Prepared>({
+    maxTexts: MAX_PREPARED,
+    maxCharacters: MAX_CHARACTERS,
+    weigh: () => 0,
+    onDropped: ({ name }) => this.discard(name),
+  });
   #closing: string[] = [];
-  #characters = 0;
   #count = 0;
 
   constructor(own: OwnStatements) {
@@ -56,16 +56,9 @@ export class PreparedStatements {
 
   /** Under which name a caller's text is prepared that is still what is believed of it. */
   nameOf(text: string, believed: Description): string | undefined {
-    const found = this.#byText.get(text);
-    const now = Date.now();
-    if (found === undefined || now - found.at > BELIEVED_MS) return undefined;
-    if (!sameDescription(found.description, believed)) return undefined;
-    if (now - found.movedAt >= MOVE_MS) {
-      found.movedAt = now;
-      this.#byText.delete(text);
-      this.#byText.set(text, found);
-    }
-    return found.name;
+    const found = this.#callers.get(text);
+    if (found === undefined || Date.now() - found.at > BELIEVED_MS) return undefined;
+    return sameDescription(found.description, believed) ? found.name : undefined;
   }
 
   /** A name that nothing has yet. */
@@ -76,14 +69,7 @@ export class PreparedStatements {
 
   /** To be called when PostgreSQL has said that it is prepared, not before. */
   add(text: string, name: string, description: Description): void {
-    this.#forget(text);
-    const now = Date.now();
-    this.#byText.set(text, { name, description, at: now, movedAt: now });
-    this.#characters += text.length;
-    for (const [oldest] of this.#byText) {
-      if (this.#byText.size <= MAX_PREPARED && this.#characters <= MAX_CHARACTERS) break;
-      this.#forget(oldest);
-    }
+    this.#callers.set(text, { name, description, at: Date.now() });
   }
 
   /** Of no use to anybody: to be closed with the next flush. */
@@ -92,7 +78,7 @@ export class PreparedStatements {
   }
 
   forgetAll(): void {
-    for (const text of this.#byText.keys()) this.#forget(text);
+    this.#callers.clear();
     for (const text of this.#ownPrepared) this.discard(this.#own.of(text).name);
     this.#ownPrepared.clear();
   }
@@ -103,14 +89,6 @@ export class PreparedStatements {
     const names = this.#closing;
     this.#closing = [];
     return names;
-  }
-
-  #forget(text: string): void {
-    const found = this.#byText.get(text);
-    if (found === undefined) return;
-    this.#closing.push(found.name);
-    this.#characters -= text.length;
-    this.#byText.delete(text);
   }
 }
 

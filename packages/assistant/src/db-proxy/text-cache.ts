@@ -3,6 +3,7 @@ export interface TextCache<T> {
   get(sql: string): T | undefined;
   set(sql: string, known: T): void;
   delete(sql: string): void;
+  clear(): void;
 }
 
 interface Entry<T> {
@@ -14,27 +15,31 @@ interface Entry<T> {
 // collector then carries along.
 const MOVE_MS = 1_000;
 
-/** Room for texts and what is known about them of so many characters together. */
+/** Room for so many texts, and for them and what is known about them of so many characters together. */
 export function createTextCache<T>(options: {
   readonly maxCharacters: number;
   readonly weigh: (known: T) => number;
+  readonly maxTexts?: number;
+  /** Told of whatever is left out: by another one in its place, for want of room, or because it was asked for. */
+  readonly onDropped?: (known: T) => void;
 }): TextCache<T> {
+  const { maxCharacters, maxTexts = Infinity, onDropped } = options;
   const entries = new Map<string, Entry<T>>();
   let characters = 0;
   const weightOf = (sql: string, known: T): number => sql.length + options.weigh(known);
-  const remove = (sql: string): T | undefined => {
+  const remove = (sql: string): void => {
     const entry = entries.get(sql);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) return;
     characters -= weightOf(sql, entry.known);
     entries.delete(sql);
-    return entry.known;
+    onDropped?.(entry.known);
   };
   const set = (sql: string, known: T): void => {
     remove(sql);
     entries.set(sql, { known, movedAt: Date.now() });
     characters += weightOf(sql, known);
     for (const [oldest] of entries) {
-      if (characters <= options.maxCharacters) break;
+      if (entries.size <= maxTexts && characters <= maxCharacters) break;
       remove(oldest);
     }
   };
@@ -52,6 +57,9 @@ export function createTextCache<T>(options: {
       return entry.known;
     },
     set,
-    delete: (sql) => void remove(sql),
+    delete: remove,
+    clear: () => {
+      for (const sql of entries.keys()) remove(sql);
+    },
   };
 }
