@@ -3,7 +3,7 @@ import type { Interruptible } from "@tandem/rpc";
 import type { RegisteredStatement } from "./registered/registry.ts";
 import { invalid } from "./transaction-request.ts";
 import { type Bound, encodingParam, ValueRefusedError } from "./values/encode-param.ts";
-import type { PgType } from "./values/kind.ts";
+import { type PgType, TEXT } from "./values/kind.ts";
 
 /** Where a statement stands in its request. */
 export interface Place {
@@ -43,5 +43,3 @@ export function* bindingValues(
   }
   return bound;
 }
-
-const TEXT: PgType = { name: "text", kind: "text" };

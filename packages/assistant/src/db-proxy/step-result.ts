@@ -13,7 +13,7 @@ import { assertRowsAsDeclared } from "./registered/assert-declared.ts";
 import type { RegisteredStatement } from "./registered/registry.ts";
 import { type Answer, RoundTooLargeError } from "./round.ts";
 import { decodeScalar, decodingList } from "./values/decode-value.ts";
-import type { PgType } from "./values/kind.ts";
+import { type PgType, TEXT } from "./values/kind.ts";
 
 // The least that an element of a list takes in an answer; as a value in memory it takes far more than as text.
 const ELEMENT_BYTES = 8;
@@ -45,8 +45,6 @@ interface ResultRules {
   /** Where it was called by a name. */
   readonly registered: RegisteredStatement | undefined;
 }
-
-const TEXT: PgType = { name: "text", kind: "text" };
 
 function* refusingLongLists(
   rows: Answer["rows"],

@@ -14,6 +14,9 @@ export interface PgType {
   readonly delimiter?: string;
 }
 
+/** What is taken for the type of whatever has none. */
+export const TEXT: PgType = { name: "text", kind: "text" };
+
 const kindByName: ReadonlyMap<string, ScalarKind> = new Map([
   ["bool", "bool"],
   ["int2", "int"],
