@@ -1,7 +1,7 @@
 import { receiptFailure, type TextStatement, translateDatabaseError } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
-import type { Borrowed } from "./lease.ts";
+import { type Borrowed, toFlush } from "./lease.ts";
 import { readingToken } from "./write-token.ts";
 
 /**
@@ -25,8 +25,7 @@ export async function commit(
   // In one flush: where the receipt can't be inserted, PostgreSQL skips the COMMIT behind it.
   const token = readingToken(borrowed.session);
   const statements = [...(receipt === undefined ? [] : [receipt]), COMMIT, token.statement];
-  const sent = statements.map(({ text, values }) => ({ text, execute: { values } }));
-  const { answers, failure } = await borrowed.flush(sent, { last: true });
+  const { answers, failure } = await borrowed.flush(statements.map(toFlush), { last: true });
   if (answers.at(-2)?.tag === "COMMIT") {
     // Whatever broke after that: it is committed.
     return failure === undefined ? token.toToken(answers.at(-1)?.rows ?? []) : "";

@@ -93,9 +93,14 @@ const CLEAN = CLEAN_TEXTS.map(ofOurOwn);
 const CLEAN_MS = 5_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** A statement without parameters. */
+/** A statement of our own, as it goes into a flush. */
+export function toFlush({ text, values }: TextStatement): FlushStatement {
+  return { text, execute: { values } };
+}
+
+/** One without parameters. */
 export function ofOurOwn(text: string): FlushStatement {
-  return { text, execute: { values: [] } };
+  return toFlush({ text, values: [] });
 }
 
 export const ROLLBACK: FlushStatement = ofOurOwn("ROLLBACK");
@@ -132,8 +137,7 @@ export class Lease implements Borrowed {
   }
 
   async runAll(statements: readonly TextStatement[], options: FlushOptions = {}): Promise<TextRows> {
-    const sent = statements.map(({ text, values }) => ({ text, execute: { values } }));
-    const { answers, failure } = await this.flush(sent, options);
+    const { answers, failure } = await this.flush(statements.map(toFlush), options);
     if (failure !== undefined) throw failure.error;
     return answers.at(-1)?.rows ?? [];
   }
@@ -188,9 +192,8 @@ export class Lease implements Borrowed {
 
   // As soon as all of it is prepared it is the same bytes each time.
   #readyCleaning(): Buffer | undefined {
-    const { prepared } = this.session;
-    if (!this.#options.limits.preparedStatements || !prepared.hasOwn(CLEAN_TEXTS)) return undefined;
-    return Buffer.concat(CLEAN_TEXTS.map((text) => prepared.own(text).running));
+    if (!this.#options.limits.preparedStatements) return undefined;
+    return this.session.prepared.runningOwn(CLEAN_TEXTS);
   }
 
   #isAlive(): boolean {

@@ -17,6 +17,7 @@ export function nameOf(whose: "tandem" | "caller", number: number, text: string)
 /** The statements of our own, which are few: their names are the same on all connections, and given once. */
 export class OwnStatements {
   readonly #byText = new Map<string, OwnStatement>();
+  readonly #together = new Map<readonly string[], Buffer>();
 
   of(text: string): OwnStatement {
     const known = this.#byText.get(text);
@@ -26,5 +27,14 @@ export class OwnStatements {
     const statement = { name, running };
     this.#byText.set(text, statement);
     return statement;
+  }
+
+  /** What runs several of them that take no values, one after the other: made once for each list. */
+  running(texts: readonly string[]): Buffer {
+    const known = this.#together.get(texts);
+    if (known !== undefined) return known;
+    const running = Buffer.concat(texts.map((text) => this.of(text).running));
+    this.#together.set(texts, running);
+    return running;
   }
 }

@@ -39,9 +39,9 @@ export class PreparedStatements {
     return { ...statement, isPrepared: this.#ownPrepared.has(text) };
   }
 
-  /** Whether all of these texts of our own are prepared. */
-  hasOwn(texts: readonly string[]): boolean {
-    return texts.every((text) => this.#ownPrepared.has(text));
+  /** What runs these of our own, which take no values; undefined where they are not all prepared. */
+  runningOwn(texts: readonly string[]): Buffer | undefined {
+    return texts.every((text) => this.#ownPrepared.has(text)) ? this.#own.running(texts) : undefined;
   }
 
   /** To be called when PostgreSQL has said that it is prepared, not before. */
