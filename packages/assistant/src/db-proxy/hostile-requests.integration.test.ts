@@ -9,6 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { BystanderCall } from "../testing/bystander-thread.ts";
 import { type GuardedProxy, type Seen, startGuardedProxy } from "../testing/guarded-proxy.ts";
+import { line, percentile } from "../testing/seen-line.ts";
 import {
   fullRequest,
   type HostileRequest,
@@ -147,11 +148,6 @@ async function expectCheap(what: string, sendIt: () => Promise<unknown>, parsed 
   }
 }
 
-function line(what: string, { grownBytes, calls }: Seen): string {
-  const grown = grownBytes === undefined ? "not measured: no /proc" : `${(grownBytes / MIB).toFixed(1)} MiB`;
-  return `${grown.padStart(9)}  p99 ${p99(calls).toFixed(0).padStart(4)} ms  ${what}`;
-}
-
 async function send({ path, body, headers }: Sendable): Promise<RawAnswer> {
   using one = connectAll(1);
   const { authorization } = proxy;
@@ -190,9 +186,4 @@ function toText({ status, details }: RawAnswer): string {
 
 function p99(calls: readonly BystanderCall[]): number {
   return percentile(calls, 0.99);
-}
-
-function percentile(calls: readonly BystanderCall[], part: number): number {
-  const sorted = calls.map(({ ms }) => ms).toSorted((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) * part)] ?? 0;
 }

@@ -9,7 +9,8 @@ import { StatusCode } from "@tandem/rpc";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type GuardedProxy, type Seen, startGuardedProxy } from "../../testing/guarded-proxy.ts";
+import { type GuardedProxy, startGuardedProxy } from "../../testing/guarded-proxy.ts";
+import { line } from "../../testing/seen-line.ts";
 import { cancel, item, together } from "../../testing/open-stream.ts";
 import { step } from "../../testing/proxy-fixture.ts";
 
@@ -160,11 +161,4 @@ function varint(value: number): number[] {
     if (left < 0x80) return [...bytes, left];
     bytes.push((left & 0x7f) | 0x80);
   }
-}
-
-function line(what: string, { grownBytes, calls }: Seen): string {
-  const grown = grownBytes === undefined ? "not measured: no /proc" : `${(grownBytes / MIB).toFixed(1)} MiB`;
-  const sorted = calls.map(({ ms }) => ms).toSorted((a, b) => a - b);
-  const p99 = sorted[Math.floor((sorted.length - 1) * 0.99)] ?? 0;
-  return `${grown.padStart(9)}  p99 ${p99.toFixed(0).padStart(4)} ms  ${what}`;
 }
