@@ -1,5 +1,5 @@
 import { status } from "@grpc/grpc-js";
-import { createTcpRelay } from "@tandem/testkit";
+import { createTcpRelay, waitFor } from "@tandem/testkit";
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { createChannel } from "./client/channel.ts";
@@ -298,6 +298,33 @@ describe("a channel", () => {
     while (peers.size < 5 && Date.now() < until) await echo.client.one(text("x"));
     expect(peers.size).toBe(5);
   });
+
+  // What replaces a connection sends no keepalive over it any more; the patch of grpc-js sees to that on either side.
+  it.each(["client", "server"] as const)(
+    "lets a call on a connection that was replaced come to its end, where the %s keeps connections alive",
+    async (side) => {
+      const peers = new Set<string>();
+      const released = Promise.withResolvers<void>();
+      const keepsAlive = { keepaliveTimeMs: 50, keepaliveTimeoutMs: 5_000 };
+      await using echo = await startEcho({
+        limits: { maxConnectionAgeMs: 100, ...(side === "server" ? keepsAlive : {}) },
+        clientLimits: side === "client" ? keepsAlive : {},
+        handlers: {
+          one: async (request, context) => {
+            peers.add(context.peer);
+            if (toText(request) === "long") await released.promise;
+            return request;
+          },
+        },
+      });
+      const { client } = echo;
+      const long = client.one(text("long")).then(toText);
+      // Four connections later its own has been due for a keepalive several times.
+      await waitFor(async () => (await client.one(text("x"))) && peers.size > 4, { describe: "connections" });
+      released.resolve();
+      expect(await long).toBe("long");
+    },
+  );
 
   it("notices, by keepalive, that a connection went silent", async () => {
     const handler = waitingHandler();
