@@ -76,6 +76,14 @@ describe("the fingerprint of a request", () => {
     expect(new Set(fingerprints).size).toBe(requests.length);
   });
 
+  it.each(pinned)(
+    "stays what it was for a copy that comes after an update of this service: $what",
+    (each) => {
+      // Receipts keep it: with another digest a retry across the update would be taken for another request.
+      expect(fingerprint(each.request)).toBe(each.digest);
+    },
+  );
+
   it("looks at every field that a step has, and a value can be", () => {
     // What the contract gains has to be looked at, too: otherwise two different requests are taken for one.
     expect(namesOf(TransactionRequestSchema, "steps")).toEqual([
@@ -119,6 +127,58 @@ const values: readonly object[] = [
   listOf(intOf(1n), intOf(2n)),
   listOf(listOf(intOf(1n)), intOf(2n)),
   listOf(listOf(intOf(1n), intOf(2n))),
+];
+
+const pinned: readonly { what: string; request: object; digest: string }[] = [
+  {
+    what: "nothing in it",
+    request: {},
+    digest: "6db638fe4d2f91ce6df5dc5b48eeffc142af93bc847e52ff6f711403b7532f70",
+  },
+  {
+    what: "isolation and key",
+    request: { isolation: Isolation.SERIALIZABLE, serializationKey: 'k "☂"\n' },
+    digest: "7dcd6d4b8afd53e7cc6132dffbc5808d439fb090c80d6a0f63fbc743a5477f7b",
+  },
+  {
+    what: "heads of steps",
+    request: {
+      steps: [
+        {},
+        { statement: { case: "sql", value: "SELECT '\u2028'\n\t\\" } },
+        { statement: { case: "name", value: "a.b" }, minChanges: 0n, maxChanges: 2n ** 63n - 1n },
+        { statement: { case: "sql", value: "" }, maxChanges: -1n },
+      ],
+    },
+    digest: "9362dd6fde9afcba29b714a95b2dc4311fd1e780c4ce1eb3aa1c4a3d7465c197",
+  },
+  {
+    what: "references, and a parameter that is nothing",
+    request: {
+      steps: [stepOf({}, { kind: { case: "ref", value: { step: 1, row: -2, column: 'a"b' } } })],
+    },
+    digest: "8fc41e66259b5e993596ee03574a020997a722d1bc2883c2079e6e3ffb3448ed",
+  },
+  {
+    what: "values of every kind",
+    request: { steps: [stepOf(...values.map((value) => given(value)))] },
+    digest: "32d08a17e5cbd0ace7e9afd16bcc076ed56bd341de40f336e833e8d048e28ad4",
+  },
+  {
+    what: "values at their ends",
+    request: {
+      steps: [
+        stepOf(
+          ...[intOf(2n ** 63n - 1n), intOf(-(2n ** 63n)), textOf("☂\u0000\u001f\u007f\uffff")].map(given),
+          given({ kind: { case: "doubleValue", value: 1e21 } }),
+          given({ kind: { case: "doubleValue", value: 5e-324 } }),
+          given({ kind: { case: "timestampValue", value: { seconds: -1n, nanos: 999_999_999 } } }),
+          given({ kind: { case: "bytesValue", value: Uint8Array.from({ length: 256 }, (_, at) => at) } }),
+        ),
+      ],
+    },
+    digest: "dae00313e699c1cdb135b096fc25fda7b353434a2cbfd6baf76b493f5718c28a",
+  },
 ];
 
 function child(schema: DescMessage, name: string): DescMessage {
