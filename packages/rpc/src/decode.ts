@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { reflect, type ReflectList, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { countingFields, MAX_DEPTH } from "./count-fields.ts";
+import { MAX_DEPTH } from "./count-fields.ts";
 import type { Interruptible } from "./time-slices.ts";
 
 // What is decoded at one go: it can hold eight thousand empty messages, which take milliseconds.
@@ -22,17 +22,12 @@ export function decodeMessage<D extends DescMessage>(schema: D, received: Uint8A
   return fromBinary(schema, toPlain(received));
 }
 
-/**
- * The same, of a message that may be large, and without what this version doesn't know. Fails with a
- * TooManyFieldsError, before it takes up memory, where it is of more fields than it may be.
- */
+/** The same, of a message that may be large, and without what this version doesn't know. */
 export function* decoding<D extends DescMessage>(
   schema: D,
   received: Uint8Array,
-  maxFields = Infinity,
 ): Interruptible<MessageShape<D>> {
   const bytes = toPlain(received);
-  yield* countingFields(schema, bytes, maxFields);
   if (bytes.byteLength <= SLICE_BYTES) {
     return fromBinary(schema, bytes, { recursionLimit: MAX_DEPTH, readUnknownFields: false });
   }
@@ -116,6 +111,7 @@ function skipField(reader: BinaryReader, number: number, wireType: WireType): nu
   return body;
 }
 
-function toPlain(received: Uint8Array): Uint8Array {
+/** The same bytes, as no Buffer. */
+export function toPlain(received: Uint8Array): Uint8Array {
   return new Uint8Array(received.buffer, received.byteOffset, received.byteLength);
 }

@@ -63,9 +63,7 @@ function answeringItems(
   transaction: Handlers<typeof DbProxy>["transaction"],
   { onMessage, onOpen, onClosed }: StreamListener,
 ): MessageStreamHandler {
-  const method = itemMethod(DbProxy.method.transaction, async (request, context) =>
-    transaction(request, context),
-  );
+  const method = itemMethod(DbProxy.method.transaction, transaction);
   return {
     open: (stream, context) => {
       const goAway = (): void => send(stream, { outcome: { case: "goAway", value: true } });

@@ -23,7 +23,11 @@ import {
 import { answerStreams } from "./answered-streams.ts";
 import { createDbProxy, type DbProxy, type DbProxyOptions } from "../create-db-proxy.ts";
 
-type OwnerHandlers = Handlers<typeof DbProxyService>;
+type AllHandlers = Handlers<typeof DbProxyService>;
+/** They are given messages. */
+type OwnerHandlers = AllHandlers & {
+  readonly [K in "transaction" | "query"]: Extract<AllHandlers[K], (...given: never) => unknown>;
+};
 
 /** The owner of a database that isn't there: it notes what it is asked and gives every parameter back. */
 export interface RecordingOwner extends AsyncDisposable {

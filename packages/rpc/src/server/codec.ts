@@ -1,11 +1,12 @@
-import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
-import { MAX_DEPTH, TooManyFieldsError } from "../count-fields.ts";
-import { decoding } from "../decode.ts";
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { countingFields, MAX_DEPTH, TooManyFieldsError } from "../count-fields.ts";
+import { toPlain } from "../decode.ts";
 import { encoding } from "../encode.ts";
 import { HandlerError } from "../errors/handler-error.ts";
 import type { OutcomeName } from "../errors/reasons.ts";
 import type { RpcLimits } from "../limits.ts";
 import { EncodedMessage } from "./encoded-message.ts";
+import type { RequestReading } from "./unary-handler.ts";
 import type { TimeSlices } from "../time-slices.ts";
 
 /** What messages are decoded and encoded with: within the limits, and large ones in slices of time. */
@@ -14,19 +15,26 @@ export interface Codec {
   readonly slices: TimeSlices;
 }
 
-/** Decodes a request. Fails with a HandlerError of this outcome where it is too large, or none of its kind. */
-export async function decodeRequest<I extends DescMessage>(
-  schema: I,
-  bytes: Uint8Array,
+/**
+ * Reads a request, once its fields are counted where it could have too many. Fails with a HandlerError of this outcome
+ * where it is too large, or none of its kind.
+ */
+export async function decodeRequest<T>(
+  { schema, read }: RequestReading<T>,
+  received: Uint8Array,
   { limits, slices, outcome = "NOT_COMMITTED" }: Codec & { readonly outcome?: OutcomeName },
-): Promise<MessageShape<I>> {
+): Promise<T> {
   const { maxRequestBytes, maxRequestFields } = limits;
+  const bytes = toPlain(received);
   if (bytes.byteLength > maxRequestBytes) {
     const message = `The message has ${bytes.byteLength} bytes, the limit is ${maxRequestBytes}: send less at a time.`;
     throw new HandlerError({ reason: "REQUEST_TOO_LARGE", message, outcome });
   }
   try {
-    return await slices.run(decoding(schema, bytes, maxRequestFields));
+    // A field takes a byte at least.
+    if (bytes.byteLength > maxRequestFields)
+      await slices.run(countingFields(schema, bytes, maxRequestFields));
+    return await slices.run(read(bytes));
   } catch (cause) {
     if (cause instanceof TooManyFieldsError) {
       const message = `The message has ${cause.message}: send less at a time.`;

@@ -7,11 +7,9 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
-import type { EncodedMessage } from "./encoded-message.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { MessageStreamHandler } from "./message-stream.ts";
-
-type Awaitable<T> = T | Promise<T>;
+import type { Awaitable, UnaryHandler } from "./unary-handler.ts";
 
 /**
  * A service's handlers: a function for each of its methods, none left out.
@@ -27,7 +25,7 @@ export type Handlers<S extends DescService> = {
 
 type HandlerOf<M> =
   M extends DescMethodUnary<infer I, infer O>
-    ? (request: MessageShape<I>, context: HandlerContext) => Awaitable<MessageInitShape<O> | EncodedMessage>
+    ? UnaryHandler<I, O>
     : M extends DescMethodServerStreaming<infer I, infer O>
       ? (request: MessageShape<I>, context: HandlerContext) => AsyncIterable<MessageInitShape<O>>
       : M extends DescMethodClientStreaming<infer I, infer O>

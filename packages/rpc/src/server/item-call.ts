@@ -12,6 +12,7 @@ import type { HandlerContext } from "./handler-context.ts";
 import { ItemContext } from "./item-context.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 import { refusal } from "./resends.ts";
+import { type Answering, bySchema, toAnswering, type UnaryHandler } from "./unary-handler.ts";
 
 /** A message of a stream that stands for a call of its own. */
 export interface Item {
@@ -29,22 +30,17 @@ export interface Item {
 export interface ItemMethod {
   /** `tandem.assistant.v1.DbProxy/Transaction` */
   readonly path: string;
-  readonly input: DescMessage;
   readonly output: DescMessage;
-  readonly handler: (request: MessageShape<DescMessage>, context: HandlerContext) => unknown;
+  readonly answering: Answering<MessageInitShape<DescMessage> | EncodedMessage>;
 }
 
-/** A method, and the function that answers it, for the items of a stream that stand for calls of it. */
+/** A method, and its handler, for the items of a stream that stand for calls of it. */
 export function itemMethod<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
-  handler: (
-    request: MessageShape<I>,
-    context: HandlerContext,
-  ) => MessageInitShape<O> | EncodedMessage | Promise<MessageInitShape<O> | EncodedMessage>,
+  handler: UnaryHandler<I, O>,
 ): ItemMethod {
   const { parent, name, input, output } = method;
-  // What it is given is decoded by the input's own schema.
-  return { path: `${parent.typeName}/${name}`, input, output, handler: handler as ItemMethod["handler"] };
+  return { path: `${parent.typeName}/${name}`, output, answering: toAnswering(input, handler) };
 }
 
 /** Who is told what becomes of an item. */
@@ -135,12 +131,9 @@ export class ItemCall<T extends Item = Item> {
     let handled = false;
     let response: Uint8Array | undefined;
     const run = async (): Promise<void> => {
-      const request = await this.#decode();
+      const request = await decodeRequest(method.answering, item.request, codec);
       handled = true;
-      const given = (await method.handler(request, context)) as
-        | MessageInitShape<DescMessage>
-        | EncodedMessage;
-      response = await encodeResponse(method.output, given, codec);
+      response = await encodeResponse(method.output, await method.answering.handle(request, context), codec);
     };
     try {
       context.authorise();
@@ -170,7 +163,8 @@ export class ItemCall<T extends Item = Item> {
   };
 
   #decode(): Promise<MessageShape<DescMessage>> {
-    return decodeRequest(this.item.method.input, this.item.request, this.#surroundings.codec);
+    const { method, request } = this.item;
+    return decodeRequest(bySchema(method.answering.schema), request, this.#surroundings.codec);
   }
 }
 

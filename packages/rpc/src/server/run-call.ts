@@ -9,11 +9,8 @@ import type { ItemSurroundings } from "./item-call.ts";
 import { type MessageStreamHandler, runMessageStream } from "./message-stream.ts";
 import { refusal } from "./resends.ts";
 import type { RunningCall } from "./running-call.ts";
+import { type Answering, bySchema } from "./unary-handler.ts";
 
-type Unary = (
-  request: MessageShape<DescMessage>,
-  context: HandlerContext,
-) => Promise<MessageInitShape<DescMessage> | EncodedMessage>;
 type Streaming = (
   requests: AsyncIterable<MessageShape<DescMessage>>,
   context: HandlerContext,
@@ -30,23 +27,29 @@ export interface CallRunner {
 }
 
 /** What grpc-js calls for a method with one request and one response. */
-export function unaryCall(method: DescMethod, handler: Unary, runner: CallRunner): UntypedHandleCall {
+export function unaryCall(
+  method: DescMethod,
+  answering: Answering<MessageInitShape<DescMessage> | EncodedMessage>,
+  runner: CallRunner,
+): UntypedHandleCall {
   return (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
     const running = runner.begin(call, toPath(method));
     const { context } = running;
     let response: Buffer | undefined;
     let handled = false;
     const run = async (): Promise<void> => {
-      const request = await running.decode(method.input, call.request);
+      const request = await running.decode(answering, call.request);
       handled = true;
-      response = await running.encode(method.output, await handler(request, context));
+      response = await running.encode(method.output, await answering.handle(request, context));
     };
     const answer = async (): Promise<void> => {
       const failure = await attempt(running, async () => {
         try {
           await runner.intercept(context, run);
         } catch (error) {
-          throw handled ? error : await refusal(() => running.decode(method.input, call.request), error);
+          throw handled
+            ? error
+            : await refusal(() => running.decode(bySchema(method.input), call.request), error);
         }
       });
       if (failure === undefined) {
@@ -150,7 +153,7 @@ async function* readRequests(
     // Without destroyOnReturn the stream can still be answered when the handler stops reading early.
     for await (const bytes of stream.iterator({ destroyOnReturn: false })) {
       if (!running.recheckAdmission()) throw running.context.signal.reason;
-      yield await running.decode(method.input, bytes);
+      yield await running.decode(bySchema(method.input), bytes);
     }
   } catch (error) {
     // A stream that ends because the caller left says "premature close": the reason is the caller.

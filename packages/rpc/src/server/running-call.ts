@@ -1,4 +1,4 @@
-import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { Metadata } from "@grpc/grpc-js";
 import type { ServerSurfaceCall } from "@grpc/grpc-js/build/src/server-call.js";
 import { HandlerError } from "../errors/handler-error.ts";
@@ -9,6 +9,7 @@ import type { EncodedMessage } from "./encoded-message.ts";
 import { type Codec, decodeRequest, encodeResponse } from "./codec.ts";
 import { endedBy, type Ending } from "./endings.ts";
 import type { ItemCalls } from "./item-calls.ts";
+import type { RequestReading } from "./unary-handler.ts";
 
 export interface RunningCallOptions {
   readonly call: ServerSurfaceCall;
@@ -110,11 +111,11 @@ export class RunningCall {
     this.#finished();
   }
 
-  async decode<I extends DescMessage>(schema: I, bytes: Uint8Array): Promise<MessageShape<I>> {
+  async decode<T>(request: RequestReading<T>, bytes: Uint8Array): Promise<T> {
     // What earlier messages of the stream did stays done.
     const outcome = this.#decoded === 0 ? "NOT_COMMITTED" : "UNKNOWN";
     this.#decoded += 1;
-    return decodeRequest(schema, bytes, { ...this.codec, outcome });
+    return decodeRequest(request, bytes, { ...this.codec, outcome });
   }
 
   async encode<O extends DescMessage>(

@@ -31,6 +31,7 @@ import type { Handlers, Interceptor } from "./handlers.ts";
 import { isResendable } from "./resends.ts";
 import type { MessageStreamHandler } from "./message-stream.ts";
 import { createRefusalLog, type RefusalLog } from "./refusal-log.ts";
+import { type ReadingHandler, toAnswering, type UnaryHandler } from "./unary-handler.ts";
 import { type CallRunner, messageStreamCall, streamingCall, unaryCall } from "./run-call.ts";
 import { RunningCall } from "./running-call.ts";
 
@@ -124,11 +125,14 @@ export class RpcServer {
         responseDeserialize: asIs,
       };
       // The handlers' type is derived from the same descriptors that are walked here.
-      const handler = handlers[method.localName as keyof Handlers<S>] as AnyHandler | MessageStreamHandler;
-      implementation[method.localName] =
-        typeof handler === "function"
-          ? this.#toGrpc(method, handler.bind(handlers))
-          : messageStreamCall(method, handler, this.#runner(method));
+      const handler = handlers[method.localName as keyof Handlers<S>] as
+        | AnyHandler
+        | AnyReading
+        | MessageStreamHandler;
+      implementation[method.localName] = this.#toGrpc(
+        method,
+        typeof handler === "function" ? handler.bind(handlers) : handler,
+      );
     }
     this.#grpc.addService(definition, implementation);
     this.#services.push(service);
@@ -198,11 +202,14 @@ export class RpcServer {
     return this.#gate.admit(call, metadata, method);
   }
 
-  #toGrpc(method: DescMethod, handler: AnyHandler): UntypedHandleCall {
+  #toGrpc(method: DescMethod, handler: AnyHandler | AnyReading | MessageStreamHandler): UntypedHandleCall {
     const runner = this.#runner(method);
+    if ("open" in handler) return messageStreamCall(method, handler, runner);
+    // What it gives is known from its method's kind.
+    if ("read" in handler || method.methodKind === "unary") {
+      return unaryCall(method, toAnswering(method.input, handler as AnyUnary), runner);
+    }
     switch (method.methodKind) {
-      case "unary":
-        return unaryCall(method, (request, context) => awaited(handler(request, context)), runner);
       case "server_streaming":
         return streamingCall(method, (requests, context) => oneRequest(handler, requests, context), runner);
       case "client_streaming":
@@ -286,6 +293,8 @@ export class ListenError extends Error {
 }
 
 type AnyHandler = (request: unknown, context: HandlerContext) => unknown;
+type AnyUnary = UnaryHandler<DescMessage, DescMessage>;
+type AnyReading = ReadingHandler<unknown, Response>;
 type Requests = AsyncIterable<MessageShape<DescMessage>>;
 type Response = MessageInitShape<DescMessage>;
 
