@@ -96,15 +96,16 @@ function lengthOf({ wireType, packed }: FieldShape, body: Uint8Array): number {
   return body.reduce((elements, byte) => (byte < 0x80 ? elements + 1 : elements), 0);
 }
 
-function otherType(): RangeError {
+/** What is wrong with a message, whoever reads it. */
+export function otherType(): RangeError {
   return new RangeError("A field in it is encoded as another type.");
 }
 
-function tooDeep(): RangeError {
+export function tooDeep(): RangeError {
   return new RangeError(`A message in it is nested more than ${MAX_DEPTH} deep.`);
 }
 
-function cutOff(): RangeError {
+export function cutOff(): RangeError {
   return new RangeError("A field in it ends beyond the message that it stands in.");
 }
 

@@ -16,6 +16,7 @@ export {
   type HandlerErrorOptions,
   type UnmetGuard,
 } from "./errors/handler-error.ts";
+export { doubleTag, lengthTag, varintTag, writeInt64 } from "./field-tags.ts";
 export { encoding } from "./encode.ts";
 export type { OutcomeName, Reason } from "./errors/reasons.ts";
 export { cutToBytes } from "./errors/status-details.ts";
@@ -39,6 +40,7 @@ export { hashToken, parseTokens, type Token, type TokenProblem } from "./identit
 export { CredentialsFileError } from "./identity/watched-files.ts";
 export { defaultRpcLimits, type RpcLimits } from "./limits.ts";
 export { createLogger, type Logger, type LoggerOptions } from "./logger.ts";
+export { type FieldReader, type MessageReader, reading } from "./message-reader.ts";
 export { type PeerSettings, type ProcessIdentity, readPeerIdentity } from "./process/identity-settings.ts";
 export { type ProcessConfig, readProcessConfig } from "./process/process-config.ts";
 export { runService, type ServiceOptions, type ServiceStart } from "./process/run-service.ts";
