@@ -1,9 +1,10 @@
-import type { Value } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import type { Interruptible } from "@tandem/rpc";
 import type { RegisteredStatement } from "./registered/registry.ts";
 import { invalid } from "./transaction-request.ts";
-import { type Bound, encodingParam, ValueRefusedError } from "./values/encode-param.ts";
+import { decodingValue } from "./values/decode-value.ts";
+import { type Bound, encodeScalar, encodingList, ValueRefusedError } from "./values/encode-param.ts";
 import { type PgType, TEXT } from "./values/kind.ts";
+import type { GivenValue } from "./wire/given.ts";
 
 /** Where a statement stands in its request. */
 export interface Place {
@@ -12,13 +13,22 @@ export interface Place {
   readonly step: number | undefined;
 }
 
+/** A value that an earlier step returned, as PostgreSQL sent it. */
+export interface ReturnedValue {
+  readonly text: string | null;
+  readonly type: PgType;
+}
+
+// Values are looked at so many at a go, beside lists, which take slices of their own.
+const SLICE_VALUES = 64;
+
 interface Target extends Place {
   readonly registered: RegisteredStatement | undefined;
 }
 
 /** Holds a statement's values against the types of its parameters. Fails with a HandlerError that names the value. */
 export function* bindingValues(
-  values: readonly Value[],
+  values: readonly (GivenValue | ReturnedValue)[],
   types: readonly PgType[],
   { field, step, registered }: Target,
 ): Interruptible<Bound[]> {
@@ -27,19 +37,21 @@ export function* bindingValues(
     throw invalid({ field: `${field}params`, step, why });
   }
   const bound: Bound[] = [];
-  for (const [index, value] of values.entries()) {
+  for (const [index, source] of values.entries()) {
+    const value = "text" in source ? yield* decodingValue(source.text, source.type) : source;
+    const type = types[index] ?? TEXT;
     const declared = registered?.params[index];
-    if (value.kind.case === undefined && declared?.type.nullable === false) {
+    if (value.case === undefined && declared?.type.nullable === false) {
       const why = `is NULL, which the parameter "${declared.name}" of ${registered?.name} can't be`;
       throw invalid({ field: `${field}params[${index}]`, step, why });
     }
     try {
-      bound.push(yield* encodingParam(value, types[index] ?? TEXT));
+      bound.push(value.case === "listValue" ? yield* encodingList(value, type) : encodeScalar(value, type));
     } catch (error) {
       if (!(error instanceof ValueRefusedError)) throw error;
       throw invalid({ field: `${field}params[${index}]`, step, why: error.message });
     }
-    yield;
+    if (bound.length % SLICE_VALUES === 0) yield;
   }
   return bound;
 }

@@ -1,10 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
-import { TransactionRequestSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { createLogger, StatusCode } from "@tandem/rpc";
 import { waitFor } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDbProxy } from "./db-proxy.ts";
+import { givenTransaction } from "../testing/given.ts";
 import { createProxyFixture, failureOf, type ProxyFixture, step } from "../testing/proxy-fixture.ts";
 
 /** How much later than its caller's deadline a statement may end. */
@@ -58,7 +57,7 @@ it("an instance that froze while a statement ran commits nothing after its calle
   await using frozen = await createDbProxy({ url: proxy.roleUrl, logger });
   // Its timers have not fired by the time that the answer is read: nothing has aborted the call.
   const signal = new AbortController().signal;
-  const request = create(TransactionRequestSchema, {
+  const request = givenTransaction({
     steps: [step("INSERT INTO late VALUES (1)"), step("SELECT pg_sleep(0.3)")],
   });
   const call = frozen.transaction(request, { name: "gateway", deadline: new Date(Date.now() + 200), signal });

@@ -1,13 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   type GetReceiptRequest,
   type GetReceiptResponse,
   GetReceiptResponseSchema,
-  type QueryRequest,
-  type QueryResponse,
   ReceiptState,
-  type TransactionRequest,
   type TransactionResponse,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import {
@@ -43,14 +39,16 @@ import {
   type RequestRules,
   type TransactionPlan,
 } from "./transaction-request.ts";
+import { type GivenQuery, type GivenTransaction, toDate } from "./wire/given.ts";
 
 /** The way into this service's database for a peer: whole transactions, what became of them, and reads. */
 export interface DbProxy extends AsyncDisposable {
   readonly limits: DbProxyLimits;
   /** Gives a TransactionResponse. */
-  transaction(request: TransactionRequest, caller: Caller): Promise<EncodedMessage>;
+  transaction(request: GivenTransaction, caller: Caller): Promise<EncodedMessage>;
   receipt(request: GetReceiptRequest, caller: Caller): Promise<GetReceiptResponse>;
-  query(request: QueryRequest, caller: Caller): Promise<QueryResponse>;
+  /** Gives a QueryResponse. */
+  query(request: GivenQuery, caller: Caller): Promise<EncodedMessage>;
   /** The names of the registered statements that a caller of this name may use. */
   statementsOf(caller: string): readonly string[];
   /**
@@ -92,7 +90,7 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
   });
   const running = new Set<string>();
 
-  const parse = (request: TransactionRequest, caller: Caller): Promise<TransactionPlan> =>
+  const parse = (request: GivenTransaction, caller: Caller): Promise<TransactionPlan> =>
     parseTransaction(request, rulesOf(caller), caller.signal);
   const apply = createApply(executor, admission);
   return {
@@ -197,14 +195,14 @@ function parseReceiptId(given: string): string {
   }
 }
 
-function identityOf(request: TransactionRequest, caller: Caller, fingerprint: Uint8Array): RequestIdentity {
+function identityOf(request: GivenTransaction, caller: Caller, fingerprint: Uint8Array): RequestIdentity {
   const { requestId, attempt, meta } = request;
   return parseRequestIdentity({
     caller: caller.name,
     requestId,
     attempt,
     fingerprint,
-    requestedAt: meta?.requestedAt && timestampDate(meta.requestedAt),
+    requestedAt: meta?.requestedAt && toDate(meta.requestedAt),
     sourceInstanceId: meta?.sourceInstanceId ?? "",
   });
 }

@@ -1,14 +1,21 @@
-import type { StepResult, Value } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError } from "@tandem/rpc";
-import type { Reference, Step } from "./transaction-request.ts";
+import type { ReturnedValue } from "./bind-values.ts";
+import type { StepResult } from "./step-result.ts";
+import type { Step } from "./transaction-request.ts";
+import type { Reference } from "./wire/given.ts";
 
 /** What is referred to; a value like any other: it has to fit where it goes. Fails with UNRESOLVED_REF. */
-export function resolveReference(ref: Reference, step: number, results: readonly StepResult[]): Value {
+export function resolveReference(
+  ref: Reference,
+  step: number,
+  results: readonly StepResult[],
+): ReturnedValue {
   const { columns = [], rows = [] } = results[ref.step] ?? {};
   const at = columns.findIndex(({ name }) => name === ref.column);
-  const value = rows[ref.row]?.values[at];
+  const type = columns[at]?.type;
+  const text = rows[ref.row]?.[at];
   const again = columns.findLastIndex(({ name }) => name === ref.column) !== at;
-  if (value !== undefined && !again) return value;
+  if (type !== undefined && text !== undefined && !again) return { text, type };
   const rest = at < 0 ? "has no such column" : `has ${rows.length} rows`;
   const why = again ? "has several columns of that name" : rest;
   const message = `Step ${step} refers to "${ref.column}" in row ${ref.row} of step ${ref.step}, which ${why}.`;

@@ -1,9 +1,9 @@
-import type { Param, Step, TransactionRequest, Value } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import type { Interruptible } from "@tandem/rpc";
 import { hash } from "node:crypto";
+import type { GivenParam, GivenStep, GivenTransaction, GivenValue } from "./wire/given.ts";
 
 /**
- * What tells a request from another one under the same request_id: its decoded steps, isolation and key. Not
+ * What tells a request from another one under the same request_id: its steps, isolation and key. Not
  * how it was sent: the attempt, the timeouts and who asked may differ between two copies. It is of every write, and to
  * encode the steps once more for it would take as long as to run one of them.
  */
@@ -11,12 +11,16 @@ export function* fingerprinting({
   isolation,
   serializationKey,
   steps,
-}: TransactionRequest): Interruptible<Uint8Array> {
+}: Pick<GivenTransaction, "isolation" | "serializationKey" | "steps">): Interruptible<Uint8Array> {
   const lines = [JSON.stringify([isolation, serializationKey])];
+  let sliceEnd = SLICE_LINES;
   for (const step of steps) {
     lines.push(headOf(step));
     for (const param of step.params) {
-      yield* writing(param, lines);
+      if (param.case === "listValue") yield* writingList(param.value, lines);
+      else lines.push(lineOf(param));
+      if (lines.length < sliceEnd) continue;
+      sliceEnd = lines.length + SLICE_LINES;
       yield;
     }
   }
@@ -24,53 +28,51 @@ export function* fingerprinting({
   return hash("sha256", lines.join("\n"), "buffer");
 }
 
-function headOf({ statement, params, minChanges, maxChanges }: Step): string {
-  return JSON.stringify([
-    statement.case,
-    statement.value,
-    params.length,
-    minChanges?.toString(),
-    maxChanges?.toString(),
-  ]);
+// So many short values are written at one go.
+const SLICE_LINES = 1_024;
+
+function headOf({ statement, params, minChanges, maxChanges }: GivenStep): string {
+  const source =
+    statement.case === undefined ? "null,null" : `"${statement.case}",${JSON.stringify(statement.value)}`;
+  return `[${source},${params.length},${toJson(minChanges)},${toJson(maxChanges)}]`;
 }
 
-function* writing({ kind }: Param, lines: string[]): Interruptible<void> {
-  if (kind.case === "value") return yield* writingValue(kind.value, lines);
-  if (kind.case === undefined) return void lines.push("none");
-  const { step, row, column } = kind.value;
-  lines.push(`ref ${JSON.stringify([step, row, column])}`);
-}
+const toJson = (count: bigint | undefined): string => (count === undefined ? "null" : `"${count}"`);
 
-const SLICE_VALUES = 4_096;
-
-function* writingValue({ kind }: Value, lines: string[]): Interruptible<void> {
-  switch (kind.case) {
+function lineOf(param: Exclude<GivenParam, { case: "listValue" }>): string {
+  switch (param.case) {
     case undefined:
-      return void lines.push("null");
+      return "null";
+    case "none":
+      return "none";
+    case "ref": {
+      const { step, row, column } = param.value;
+      return `ref ${JSON.stringify([step, row, column])}`;
+    }
     case "boolValue":
     case "intValue":
+      return `${param.case} "${param.value}"`;
     case "numericValue":
     case "textValue":
     case "jsonValue":
-      return void lines.push(`${kind.case} ${JSON.stringify(String(kind.value))}`);
+      return `${param.case} ${JSON.stringify(param.value)}`;
     case "doubleValue":
       // As text a negative zero is none.
-      return void lines.push(`${kind.case} ${Object.is(kind.value, -0) ? "-0" : kind.value}`);
+      return `${param.case} ${Object.is(param.value, -0) ? "-0" : param.value}`;
     case "bytesValue": {
-      const { buffer, byteOffset, byteLength } = kind.value;
-      return void lines.push(
-        `${kind.case} ${Buffer.from(buffer, byteOffset, byteLength).toString("base64")}`,
-      );
+      const { buffer, byteOffset, byteLength } = param.value;
+      return `${param.case} ${Buffer.from(buffer, byteOffset, byteLength).toString("base64")}`;
     }
     case "timestampValue":
-      return void lines.push(`${kind.case} ${kind.value.seconds} ${kind.value.nanos}`);
-    case "listValue": {
-      const { values } = kind.value;
-      lines.push(`${kind.case} ${values.length}`);
-      for (const value of values) {
-        yield* writingValue(value, lines);
-        if (lines.length % SLICE_VALUES === 0) yield;
-      }
-    }
+      return `${param.case} ${param.value.seconds} ${param.value.nanos}`;
+  }
+}
+
+function* writingList(values: readonly GivenValue[], lines: string[]): Interruptible<void> {
+  lines.push(`listValue ${values.length}`);
+  for (const value of values) {
+    if (value.case === "listValue") yield* writingList(value.value, lines);
+    else lines.push(lineOf(value));
+    if (lines.length % SLICE_LINES === 0) yield;
   }
 }

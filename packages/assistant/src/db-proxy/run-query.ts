@@ -1,10 +1,4 @@
-import { create } from "@bufbuild/protobuf";
-import {
-  type QueryRequest,
-  type QueryResponse,
-  QueryResponseSchema,
-} from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { encoding, HandlerError } from "@tandem/rpc";
+import { EncodedMessage, HandlerError } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
 import { withBeliefs } from "./beliefs.ts";
 import { ROLLBACK } from "./lease.ts";
@@ -13,14 +7,16 @@ import { runSteps } from "./run-steps.ts";
 import { assertFits, type Caller, type Executor } from "./run-transaction.ts";
 import { beginning, timeLeft } from "./timeouts.ts";
 import { checkParamCount, parseStatement, parseTimeout, type RequestRules } from "./transaction-request.ts";
+import type { GivenQuery } from "./wire/given.ts";
+import { writingQueryResponse } from "./wire/write-results.ts";
 import { requirePrimary, waitForToken } from "./write-token.ts";
 
-/** Runs one SELECT in a read-only transaction, on a server that has the write which the token stands for. */
+/** Gives a QueryResponse. Runs one SELECT in a read-only transaction, on a server that has the write which the token stands for. */
 export async function runQuery(
-  request: QueryRequest,
+  request: GivenQuery,
   executor: Executor,
   { caller, rules }: { readonly caller: Caller; readonly rules: RequestRules },
-): Promise<QueryResponse> {
+): Promise<EncodedMessage> {
   const { connections, limits, slices } = executor;
   const { signal, deadline } = caller;
   const runnable = await parseStatement(request.statement, { field: "", use: "query", signal }, rules);
@@ -41,7 +37,7 @@ export async function runQuery(
     const steps = [
       {
         runnable,
-        params: request.params.map((value) => ({ value })),
+        params: request.params,
         minChanges: undefined,
         maxChanges: undefined,
       },
@@ -59,9 +55,9 @@ export async function runQuery(
       },
     );
     const { columns = [], rows = [] } = result ?? {};
-    const response = create(QueryResponseSchema, { columns, rows });
-    assertFits((await slices.run(encoding(QueryResponseSchema, response))).byteLength, limits);
-    return response;
+    const encoded = await slices.run(writingQueryResponse({ columns, rows }));
+    assertFits(encoded.byteLength, limits);
+    return new EncodedMessage(encoded);
   });
 }
 

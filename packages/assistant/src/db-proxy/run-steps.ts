@@ -1,8 +1,7 @@
-import type { StepResult, Value } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import type { HandlerError, TimeSlices } from "@tandem/rpc";
 import { attempt, notCommitted } from "./attempt.ts";
 import { type Beliefs, blames, createBeliefs, type Doubt, StaleBeliefError } from "./beliefs.ts";
-import { bindingValues, type Place } from "./bind-values.ts";
+import { bindingValues, type Place, type ReturnedValue } from "./bind-values.ts";
 import type { Catalog } from "./catalog.ts";
 import { type Described, learnTypes, toDescribed } from "./describe-statement.ts";
 import { type Description, type Descriptions, sameDescription } from "./description.ts";
@@ -11,10 +10,11 @@ import type { Borrowed, FlushStatement } from "./lease.ts";
 import type { DbProxyLimits } from "./limits.ts";
 import { assertAsDeclared } from "./registered/assert-declared.ts";
 import type { RoundOutcome } from "./round.ts";
-import { decodingResult } from "./step-result.ts";
+import { checkingResult, type StepResult } from "./step-result.ts";
 import type { Step } from "./transaction-request.ts";
 import { losesUnsaid } from "./values/loses-unsaid.ts";
 import type { Bound } from "./values/encode-param.ts";
+import type { GivenValue } from "./wire/given.ts";
 
 /** What the steps of a transaction run with. */
 export interface StepsRun {
@@ -137,13 +137,17 @@ function unknownBehind(
 }
 
 const waits = ({ params }: Step, known: number): boolean =>
-  params.some((param) => "ref" in param && param.ref.step >= known);
+  params.some((param) => param.case === "ref" && param.value.step >= known);
 
 const whereOf = ({ step }: Place): { readonly step?: number } => (step === undefined ? {} : { step });
 
-function valuesOf(step: Step, index: number, results: readonly StepResult[]): readonly Value[] {
+function valuesOf(
+  step: Step,
+  index: number,
+  results: readonly StepResult[],
+): readonly (GivenValue | ReturnedValue)[] {
   return step.params.map((param) =>
-    "value" in param ? param.value : resolveReference(param.ref, index, results),
+    param.case === "ref" ? resolveReference(param.value, index, results) : param,
   );
 }
 
@@ -199,12 +203,12 @@ async function judgeStep(
   }
   const { rows = [], tag = "" } = answer ?? {};
   const { registered } = step.runnable;
-  const decoding = decodingResult({ rows, tag }, columns, {
+  const checking = checkingResult({ rows, tag }, columns, {
     limits: run.limits,
     step: place.step,
     registered,
   });
-  const result = await attempt(run.signal, place.step, async () => run.slices.run(decoding));
+  const result = await attempt(run.signal, place.step, async () => run.slices.run(checking));
   assertGuard(step, results.length, result.changes);
   results.push(result);
 }

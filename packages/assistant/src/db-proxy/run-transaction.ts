@@ -1,7 +1,5 @@
-import { create } from "@bufbuild/protobuf";
-import { TransactionResponseSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { insertCommitted, type RequestIdentity } from "@tandem/postgres";
-import { EncodedMessage, encoding, HandlerError, type TimeSlices } from "@tandem/rpc";
+import { EncodedMessage, HandlerError, type TimeSlices } from "@tandem/rpc";
 import { attempt } from "./attempt.ts";
 import { withBeliefs } from "./beliefs.ts";
 import type { Place } from "./bind-values.ts";
@@ -12,9 +10,11 @@ import type { Descriptions } from "./description.ts";
 import { type Borrowed, type FlushStatement } from "./lease.ts";
 import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
 import { runSteps } from "./run-steps.ts";
-import { encodeCommittedNow, encodeWithoutRows, encodeWriteToken } from "./stored-response.ts";
+import { encodeCommittedNow, encodeWriteToken, ROWS_OMITTED } from "./stored-response.ts";
 import { beginning, timeLeft } from "./timeouts.ts";
 import { refuseExpired, type TransactionPlan } from "./transaction-request.ts";
+import type { StepResult } from "./step-result.ts";
+import { writingResults } from "./wire/write-results.ts";
 import { inTurn } from "./write-key.ts";
 
 export interface Executor {
@@ -57,8 +57,7 @@ export async function runTransaction(
         return runSteps({ opening, steps: plan.steps, placeOf }, { ...run, careful });
       }),
     );
-    const response = create(TransactionResponseSchema, { results });
-    const encoded = await slices.run(encoding(TransactionResponseSchema, response));
+    const encoded = await slices.run(writingResults(results));
     const size = encoded.byteLength + ENVELOPE_BYTES;
     // Over the limit it must not be committed: its caller would never see what it did.
     assertFits(size, limits);
@@ -69,11 +68,18 @@ export async function runTransaction(
     // Of an instance that froze meanwhile no timer has told it by now.
     timeLeft(Infinity, caller.deadline);
     const committedAt = encodeCommittedNow();
-    const kept = size <= limits.maxStoredResponseBytes ? encoded : encodeWithoutRows(results);
-    const receipt = identity && insertCommitted(identity, Buffer.concat([kept, committedAt]));
+    const kept = size <= limits.maxStoredResponseBytes ? [encoded] : await withoutRows(results, slices);
+    const receipt = identity && insertCommitted(identity, Buffer.concat([...kept, committedAt]));
     const writeToken = encodeWriteToken(await commit(borrowed, signal, receipt));
     return new EncodedMessage(Buffer.concat([encoded, committedAt, writeToken]));
   });
+}
+
+async function withoutRows(
+  results: readonly StepResult[],
+  slices: TimeSlices,
+): Promise<readonly Uint8Array[]> {
+  return [await slices.run(writingResults(results, { withRows: false })), ROWS_OMITTED];
 }
 
 // What is checked at COMMIT is checked here.

@@ -3,18 +3,18 @@ import { appendFile, chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import {
-  QueryRequestSchema,
-  TransactionRequestSchema,
+  QueryResponseSchema,
   type TransactionResponse,
   TransactionResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { type EmbeddedServer, startEmbeddedServer } from "@tandem/embedded";
-import { createLogger } from "@tandem/rpc";
+import { createLogger, type EncodedMessage } from "@tandem/rpc";
 import { type DeclaredStatement, defineStatement } from "@tandem/statements";
 import { runSql } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { givenQuery, givenTransaction } from "../testing/given.ts";
 import { createDbProxy, type DbProxy } from "./db-proxy.ts";
 
 const logger = createLogger({ service: "assistant", level: "silent" });
@@ -58,13 +58,14 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const increment = create(TransactionRequestSchema, {
+const increment = givenTransaction({
   steps: [{ statement: { case: "sql", value: "UPDATE counter SET n = n + 1 RETURNING n" } }],
 });
 const read = (more: object = {}) =>
-  create(QueryRequestSchema, { statement: { case: "sql", value: "SELECT n FROM counter" }, ...more });
+  givenQuery({ statement: { case: "sql", value: "SELECT n FROM counter" }, ...more });
 const numberIn = (answer: { rows: { values: { kind: { value?: unknown } }[] }[] } | undefined): unknown =>
   answer?.rows[0]?.values[0]?.kind.value;
+const numberOf = ({ bytes }: EncodedMessage): unknown => numberIn(fromBinary(QueryResponseSchema, bytes));
 
 async function write(): Promise<TransactionResponse> {
   const { bytes } = await onPrimary.transaction(increment, caller(5_000));
@@ -76,10 +77,10 @@ describe("an instance on a hot standby", () => {
     await runSql(standby.adminUrl, "SELECT pg_wal_replay_pause()");
     const { writeToken, results } = await write();
     const written = numberIn(results[0]);
-    expect(numberIn(await onStandby.query(read(), caller(5_000)))).not.toBe(written);
+    expect(numberOf(await onStandby.query(read(), caller(5_000)))).not.toBe(written);
     const waiting = onStandby.query(read({ atLeastAsFresh: writeToken }), caller(10_000));
     await runSql(standby.adminUrl, "SELECT pg_wal_replay_resume()");
-    expect(numberIn(await waiting)).toBe(written);
+    expect(numberOf(await waiting)).toBe(written);
   });
 
   it("says NOT_READY, retryable, where the replay doesn't come so far before the deadline", async () => {
@@ -115,7 +116,7 @@ describe("an instance on a hot standby", () => {
     const statement = { case: "sql" as const, value: "SELECT pg_backend_pid()" };
     const backends = new Set<unknown>();
     for (let count = 0; count < 40; count += 1) {
-      backends.add(numberIn(await onStandby.query(read({ statement }), caller(5_000))));
+      backends.add(numberOf(await onStandby.query(read({ statement }), caller(5_000))));
     }
     expect(backends.size).toBeLessThan(20);
   });
@@ -127,6 +128,6 @@ describe("an instance on a hot standby", () => {
     await expect(onStandby.query(read({ primary: true }), caller(5_000))).rejects.toMatchObject({
       reason: "NOT_PRIMARY",
     });
-    expect(numberIn(await onPrimary.query(read({ primary: true }), caller(5_000)))).toBeTypeOf("bigint");
+    expect(numberOf(await onPrimary.query(read({ primary: true }), caller(5_000)))).toBeTypeOf("bigint");
   });
 });

@@ -1,25 +1,22 @@
-import { create } from "@bufbuild/protobuf";
-import {
-  type Row,
-  RowSchema,
-  type StepResult,
-  StepResultSchema,
-  type Value,
-} from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError, type Interruptible } from "@tandem/rpc";
 import type { Described } from "./describe-statement.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
 import { assertRowsAsDeclared } from "./registered/assert-declared.ts";
 import type { RegisteredStatement } from "./registered/registry.ts";
 import { type Answer, RoundTooLargeError } from "./round.ts";
-import { decodeScalar, decodingList } from "./values/decode-value.ts";
-import { type PgType, TEXT } from "./values/kind.ts";
 
-// The least that an element of a list takes in an answer; as a value in memory it takes far more than as text.
+/** What a step gave: its rows as PostgreSQL sent them, which go from there straight into the answer's bytes. */
+export interface StepResult {
+  readonly changes: bigint;
+  readonly columns: Described["columns"];
+  readonly rows: Answer["rows"];
+}
+
+// The least that an element of a list takes in an answer; taken apart in memory it takes far more than as text.
 const ELEMENT_BYTES = 8;
 
 /** Makes a step's result of what PostgreSQL answered. Fails where that is more than an answer may hold. */
-export function* decodingResult(
+export function* checkingResult(
   { rows, tag }: Pick<Answer, "rows" | "tag">,
   columns: Described["columns"],
   { limits, step, registered }: ResultRules,
@@ -30,13 +27,8 @@ export function* decodingResult(
     throw new HandlerError({ reason: "RESULT_TOO_LARGE", message, ...where });
   }
   if (registered !== undefined) assertRowsAsDeclared(registered, { columns, rows }, where);
-  const types = columns.map(({ type }) => type);
-  yield* refusingLongLists(rows, types, limits);
-  return create(StepResultSchema, {
-    changes: changesOf(tag),
-    columns: columns.map(({ name, type }) => ({ name, type: type.name })),
-    rows: yield* decodingRows(rows, types),
-  });
+  yield* refusingLongLists(rows, columns, limits);
+  return { changes: changesOf(tag), columns, rows };
 }
 
 interface ResultRules {
@@ -48,11 +40,12 @@ interface ResultRules {
 
 function* refusingLongLists(
   rows: Answer["rows"],
-  columns: readonly PgType[],
+  columns: Described["columns"],
   limits: DbProxyLimits,
 ): Interruptible<void> {
   let left = wireLimit(limits) / ELEMENT_BYTES;
-  for (const [index, { kind, delimiter = "," }] of columns.entries()) {
+  for (const [index, { type }] of columns.entries()) {
+    const { kind, delimiter = "," } = type;
     if (kind !== "list") continue;
     for (const row of rows) {
       const text = row[index] ?? "";
@@ -67,21 +60,6 @@ function* refusingLongLists(
 }
 
 const SLICE_ELEMENTS = 16 * 1024;
-
-function* decodingRows(rows: Answer["rows"], columns: readonly PgType[]): Interruptible<Row[]> {
-  const decoded: Row[] = [];
-  for (const row of rows) {
-    const values: Value[] = [];
-    for (const [index, text] of row.entries()) {
-      const type = columns[index] ?? TEXT;
-      const isList = text !== null && type.kind === "list";
-      values.push(isList ? yield* decodingList(text, type) : decodeScalar(text, type));
-    }
-    decoded.push(create(RowSchema, { values }));
-    yield;
-  }
-  return decoded;
-}
 
 /** The count of a command tag: `INSERT 0 3`, `UPDATE 3`, `SELECT 3`. */
 function changesOf(tag: string): bigint {

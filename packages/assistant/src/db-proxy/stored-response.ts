@@ -1,31 +1,27 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
-import { TimestampSchema, timestampNow } from "@bufbuild/protobuf/wkt";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import {
-  type StepResult,
-  StepResultSchema,
   type TransactionResponse,
   TransactionResponseSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { EncodedMessage } from "@tandem/rpc";
+import { EncodedMessage, lengthTag, varintTag } from "@tandem/rpc";
 
 // Any run of whole fields is an encoding by itself, so that parts one behind the other are the response: its results
 // are encoded once, for the receipt and for the answer.
 
 /** The part that says when it was committed: now. */
 export function encodeCommittedNow(): Uint8Array {
-  return new BinaryWriter().uint32(TAG.committedAt).bytes(toBinary(TimestampSchema, timestampNow())).finish();
+  const now = Date.now();
+  const seconds = Math.floor(now / 1_000);
+  const writer = new BinaryWriter().uint32(COMMITTED_AT).fork().uint32(SECONDS).int64(seconds);
+  const nanos = (now - seconds * 1_000) * 1_000_000;
+  if (nanos !== 0) writer.uint32(NANOS).int32(nanos);
+  return writer.join().finish();
 }
 
 export function encodeWriteToken(writeToken: string): Uint8Array {
-  return new BinaryWriter().uint32(TAG.writeToken).string(writeToken).finish();
-}
-
-/** What is kept of results for their replay where their rows are too many. */
-export function encodeWithoutRows(results: readonly StepResult[]): Uint8Array {
-  const counts = results.map(({ changes }) => create(StepResultSchema, { changes }));
-  const without = create(TransactionResponseSchema, { results: counts, rowsOmitted: true });
-  return toBinary(TransactionResponseSchema, without);
+  return new BinaryWriter().uint32(WRITE_TOKEN).string(writeToken).finish();
 }
 
 /** The answer to whoever sends the request again. */
@@ -37,6 +33,15 @@ export function fromStoredResponse(stored: Uint8Array, writeToken: string): Tran
   return fromBinary(TransactionResponseSchema, toReplay(stored, writeToken).bytes);
 }
 
-// Number and type of each field: https://protobuf.dev/programming-guides/encoding/#structure
-const TAG = { replayed: (2 << 3) | 0, committedAt: (3 << 3) | 2, writeToken: (4 << 3) | 2 } as const;
-const REPLAYED = new BinaryWriter().uint32(TAG.replayed).bool(true).finish();
+const response = TransactionResponseSchema.field;
+const COMMITTED_AT = lengthTag(response.committedAt);
+const WRITE_TOKEN = lengthTag(response.writeToken);
+const SECONDS = varintTag(TimestampSchema.field.seconds);
+const NANOS = varintTag(TimestampSchema.field.nanos);
+const REPLAYED = new BinaryWriter().uint32(varintTag(response.replayed)).bool(true).finish();
+
+/** Stands behind results whose rows were too many to be kept for their replay. */
+export const ROWS_OMITTED: Uint8Array = new BinaryWriter()
+  .uint32(varintTag(response.rowsOmitted))
+  .bool(true)
+  .finish();

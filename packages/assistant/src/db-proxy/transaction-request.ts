@@ -1,17 +1,20 @@
-import { type Duration, timestampDate } from "@bufbuild/protobuf/wkt";
-import {
-  Isolation,
-  type Param,
-  type Step as StepMessage,
-  type TransactionRequest,
-  type Value,
-} from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { Isolation } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { HandlerError, type Reason } from "@tandem/rpc";
 import type { DbProxyLimits } from "./limits.ts";
 import type { CallerPolicy } from "./policy/policy.ts";
 import { findRegistered } from "./registered/find-registered.ts";
 import type { RegisteredStatement, Registry } from "./registered/registry.ts";
 import type { StatementCheck, StatementUse } from "./statement-check.ts";
+import {
+  type GivenParam,
+  type GivenReference,
+  type GivenStatement,
+  type GivenStep,
+  type GivenTime,
+  type GivenTransaction,
+  type GivenValue,
+  toDate,
+} from "./wire/given.ts";
 
 /** A transaction that has passed every check that needs no database. */
 export interface TransactionPlan {
@@ -40,14 +43,7 @@ export interface Runnable {
   readonly registered: RegisteredStatement | undefined;
 }
 
-export type StepParam = { readonly value: Value } | { readonly ref: Reference };
-
-/** A value that an earlier step returned. */
-export interface Reference {
-  readonly step: number;
-  readonly row: number;
-  readonly column: string;
-}
+export type StepParam = GivenValue | GivenReference;
 
 export interface RequestRules {
   readonly limits: DbProxyLimits;
@@ -58,7 +54,7 @@ export interface RequestRules {
   readonly policy: CallerPolicy | undefined;
 }
 
-const isolationNames: ReadonlyMap<Isolation, TransactionPlan["isolation"]> = new Map([
+const isolationNames: ReadonlyMap<number, TransactionPlan["isolation"]> = new Map([
   [Isolation.UNSPECIFIED, "READ COMMITTED"],
   [Isolation.READ_COMMITTED, "READ COMMITTED"],
   [Isolation.REPEATABLE_READ, "REPEATABLE READ"],
@@ -67,12 +63,12 @@ const isolationNames: ReadonlyMap<Isolation, TransactionPlan["isolation"]> = new
 
 /** Checks a request. Fails with a HandlerError that names the step and the field. */
 export async function parseTransaction(
-  request: TransactionRequest,
+  request: GivenTransaction,
   rules: RequestRules,
   signal: AbortSignal,
 ): Promise<TransactionPlan> {
   const { limits } = rules;
-  const expireTimeMs = request.expireTime && timestampDate(request.expireTime).getTime();
+  const expireTimeMs = request.expireTime && toDate(request.expireTime).getTime();
   refuseExpired({ expireTimeMs });
   const { serializationKey } = request;
   if (Buffer.byteLength(serializationKey) > limits.maxKeyBytes) {
@@ -121,7 +117,7 @@ export function refuseExpired({ expireTimeMs = Infinity }: Pick<TransactionPlan,
 }
 
 /** The shorter of what is asked for and what is allowed. */
-export function parseTimeout(asked: Duration | undefined, field: string, limitMs: number): number {
+export function parseTimeout(asked: GivenTime | undefined, field: string, limitMs: number): number {
   if (asked === undefined) return limitMs;
   const ms = Number(asked.seconds) * 1_000 + asked.nanos / 1_000_000;
   if (ms <= 0) throw invalid({ field, why: "must be longer than nothing; leave it out for the default" });
@@ -137,7 +133,7 @@ interface StatementPlace {
 
 /** The statement that may stand here, or a HandlerError. */
 export async function parseStatement(
-  statement: StepMessage["statement"],
+  statement: GivenStatement,
   place: StatementPlace,
   rules: RequestRules,
 ): Promise<Runnable> {
@@ -155,7 +151,7 @@ export async function parseStatement(
 }
 
 async function parseSql(
-  statement: Exclude<StepMessage["statement"], { case: "name" }>,
+  statement: GivenStatement,
   { field, step, use, signal }: StatementPlace,
   { limits, statements, caller, policy }: RequestRules,
 ): Promise<string> {
@@ -173,7 +169,7 @@ async function parseSql(
 }
 
 async function parseStep(
-  step: StepMessage,
+  step: GivenStep,
   place: { readonly step: number; readonly signal: AbortSignal },
   rules: RequestRules,
 ): Promise<Step> {
@@ -190,7 +186,7 @@ async function parseStep(
     throw invalid({ field: `${field}min_changes`, step: index, why: "must not be more than max_changes" });
   }
   checkParamCount(step.params.length, { field, step: index, limits: rules.limits });
-  const params = step.params.map((param, at) => parseParam(param, at, index));
+  const params = parseParams(step.params, index);
   return { runnable, params, minChanges, maxChanges };
 }
 
@@ -204,19 +200,24 @@ export function checkParamCount(
   throw invalid({ reason: "REQUEST_TOO_LARGE", field: `${field}params`, step, why });
 }
 
-function parseParam({ kind }: Param, at: number, step: number): StepParam {
-  if (kind.case === "value") return { value: kind.value };
+function parseParams(given: readonly GivenParam[], step: number): readonly StepParam[] {
+  for (const [at, param] of given.entries()) assertParam(param, at, step);
+  // None of them is one that is neither.
+  return given as readonly StepParam[];
+}
+
+function assertParam(param: GivenParam, at: number, step: number): asserts param is StepParam {
+  if (param.case !== "none" && param.case !== "ref") return;
   const field = `steps[${step}].params[${at}]`;
-  if (kind.case === undefined) {
+  if (param.case === "none") {
     throw invalid({ field, step, why: "is neither a value nor a reference; NULL is a value without a kind" });
   }
-  const { step: earlier, row, column } = kind.value;
+  const { step: earlier, row, column } = param.value;
   if (earlier < 0 || earlier >= step) {
     throw invalid({ field: `${field}.ref.step`, step, why: "must be the number of an earlier step" });
   }
   if (row < 0) throw invalid({ field: `${field}.ref.row`, step, why: "must not be negative" });
   if (column === "") throw invalid({ field: `${field}.ref.column`, step, why: "must name a column" });
-  return { ref: { step: earlier, row, column } };
 }
 
 /** A field of the request that can't be accepted. */

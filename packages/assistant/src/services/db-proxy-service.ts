@@ -1,11 +1,16 @@
+import { type DbProxy as DbProxyService, Role } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import {
-  type DbProxy as DbProxyService,
-  Role,
-  type TransactionRequest,
-} from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { type EncodedMessage, HandlerError, type HandlerContext, type Handlers } from "@tandem/rpc";
+  type EncodedMessage,
+  HandlerError,
+  type HandlerContext,
+  type Handlers,
+  type ReadingHandler,
+} from "@tandem/rpc";
 import type { DbProxy } from "../db-proxy/db-proxy.ts";
 import type { Caller } from "../db-proxy/run-transaction.ts";
+import type { GivenQuery, GivenTransaction } from "../db-proxy/wire/given.ts";
+import { readingQuery } from "../db-proxy/wire/read-query.ts";
+import { readingTransaction } from "../db-proxy/wire/read-transaction.ts";
 import { transactionStream } from "../db-proxy/stream/transaction-stream.ts";
 
 /** What a Probe tells of the instance that answers it. */
@@ -18,12 +23,18 @@ export interface Instance {
 
 /** tandem.assistant.v1.DbProxy. */
 export function dbProxyHandlers(dbProxy: DbProxy, instance: () => Instance): Handlers<typeof DbProxyService> {
-  const transaction = (request: TransactionRequest, context: HandlerContext): Promise<EncodedMessage> =>
-    dbProxy.transaction(request, callerOf(context));
+  const transaction: ReadingHandler<GivenTransaction, EncodedMessage> = {
+    read: readingTransaction,
+    handle: (request, context) => dbProxy.transaction(request, callerOf(context)),
+  };
+  const query: ReadingHandler<GivenQuery, EncodedMessage> = {
+    read: readingQuery,
+    handle: (request, context) => dbProxy.query(request, callerOf(context)),
+  };
   return {
     transaction,
     transactionStream: transactionStream(transaction, dbProxy.limits),
-    query: (request, context) => dbProxy.query(request, callerOf(context)),
+    query,
     getReceipt: (request, context) => dbProxy.receipt(request, callerOf(context)),
     probe: (_, context) => {
       const { id, schemaVersion, standby } = instance();

@@ -1,8 +1,8 @@
-import { DbProxy, type TransactionRequest } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import {
-  type EncodedMessage,
   HandlerError,
   type HandlerContext,
+  type Handlers,
   type Item,
   type ItemAnswer,
   type ItemCall,
@@ -17,9 +17,9 @@ import type { DbProxyLimits } from "../limits.ts";
 import { Answers } from "./answers.ts";
 import { readMessage, type ReceivedItem } from "./received-items.ts";
 
-/** Runs many transactions over one stream, each by the function that answers a call of Transaction. */
+/** Runs many transactions over one stream, each by what answers a call of Transaction. */
 export function transactionStream(
-  transaction: (request: TransactionRequest, context: HandlerContext) => Promise<EncodedMessage>,
+  transaction: Handlers<typeof DbProxy>["transaction"],
   limits: DbProxyLimits,
 ): MessageStreamHandler {
   const method = itemMethod(DbProxy.method.transaction, transaction);

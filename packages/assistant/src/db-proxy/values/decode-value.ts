@@ -1,38 +1,35 @@
-import { create } from "@bufbuild/protobuf";
-import { TimestampSchema } from "@bufbuild/protobuf/wkt";
-import { type Value, ValueListSchema, ValueSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import type { Interruptible } from "@tandem/rpc";
+import type { GivenValue } from "../wire/given.ts";
 import { type ArrayParts, parsingArrayText } from "./array-text.ts";
 import type { PgType } from "./kind.ts";
 import { parseTimestampText } from "./timestamp-text.ts";
 
 const SLICE_ELEMENTS = 1_024;
 
-/** A result's value, from the text in which PostgreSQL sent it; not for a list's type. */
-export function decodeScalar(text: string | null, type: PgType): Value {
-  return text === null ? create(ValueSchema) : create(ValueSchema, { kind: scalarOf(text, type) });
-}
-
-/** The same, for a type that is a list. */
-export function* decodingList(text: string, type: PgType): Interruptible<Value> {
+/** A result's value, from the text in which PostgreSQL sent it. */
+export function* decodingValue(text: string | null, type: PgType): Interruptible<GivenValue> {
+  if (text === null) return NULL;
+  if (type.kind !== "list") return scalarOf(text, type);
   const parts = type.element === undefined ? undefined : yield* parsingArrayText(text, type.delimiter ?? ",");
   // An array whose lower bounds aren't 1 has no other form than PostgreSQL's own.
-  if (parts === undefined) return create(ValueSchema, { kind: { case: "textValue", value: text } });
+  if (parts === undefined) return { case: "textValue", value: text };
   return yield* listOf(parts, type.element ?? type);
 }
 
-function* listOf(parts: ArrayParts, element: PgType): Interruptible<Value> {
-  const values: Value[] = [];
+const NULL = { case: undefined } as const;
+
+function* listOf(parts: ArrayParts, element: PgType): Interruptible<GivenValue> {
+  const values: GivenValue[] = [];
   for (const part of parts) {
-    values.push(
-      part === null || typeof part === "string" ? decodeScalar(part, element) : yield* listOf(part, element),
-    );
+    if (part === null) values.push(NULL);
+    else if (typeof part === "string") values.push(scalarOf(part, element));
+    else values.push(yield* listOf(part, element));
     if (values.length % SLICE_ELEMENTS === 0) yield;
   }
-  return create(ValueSchema, { kind: { case: "listValue", value: create(ValueListSchema, { values }) } });
+  return { case: "listValue", value: values };
 }
 
-function scalarOf(text: string, { kind }: PgType): Value["kind"] {
+function scalarOf(text: string, { kind }: PgType): GivenValue {
   switch (kind) {
     case "bool":
       return { case: "boolValue", value: text === "t" };
@@ -49,7 +46,7 @@ function scalarOf(text: string, { kind }: PgType): Value["kind"] {
     case "timestamp": {
       const timestamp = parseTimestampText(text);
       if (timestamp === undefined) return { case: "textValue", value: text };
-      return { case: "timestampValue", value: create(TimestampSchema, timestamp) };
+      return { case: "timestampValue", value: timestamp };
     }
     case "list":
     case "text":

@@ -1,5 +1,5 @@
-import type { Value, ValueList } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import type { Interruptible } from "@tandem/rpc";
+import type { GivenValue } from "../wire/given.ts";
 import { type ArrayParts, writingArrayText } from "./array-text.ts";
 import type { PgType, ScalarKind } from "./kind.ts";
 import { toTimestampText } from "./timestamp-text.ts";
@@ -37,44 +37,44 @@ const kindNames: Readonly<Record<string, string>> = {
   listValue: "a list",
 };
 
+type List = Extract<GivenValue, { case: "listValue" }>;
+type Scalar = Exclude<GivenValue, List>;
+
 /**
  * Turns a value into what PostgreSQL binds to a parameter of this type. Fails with a ValueRefusedError whose
  * message never holds the value.
  */
-export function* encodingParam(value: Value, type: PgType): Interruptible<Bound> {
-  if (value.kind.case !== "listValue") return encodeScalar(value, type);
-  const { parts } = yield* encodingList(value.kind.value, type);
-  return yield* writingArrayText(parts, type.delimiter ?? ",");
-}
-
-function encodeScalar(value: Value, type: PgType): Bound {
-  const { kind } = value;
-  if (kind.case === undefined) return null;
-  if (type.kind === "list" || kind.case === "listValue" || !takenBy[type.kind].has(kind.case)) {
-    throw mismatch(kind.case, type);
-  }
-  if (type.kind === "double" && kind.case === "intValue" && BigInt(Number(kind.value)) !== kind.value) {
+export function encodeScalar(value: Scalar, type: PgType): Bound {
+  if (value.case === undefined) return null;
+  if (type.kind === "list" || !takenBy[type.kind].has(value.case)) throw mismatch(value.case, type);
+  if (type.kind === "double" && value.case === "intValue" && BigInt(Number(value.value)) !== value.value) {
     throw new ValueRefusedError(`is an integer that ${type.name} can't hold exactly`);
   }
-  if (kind.case === "bytesValue") return Buffer.from(kind.value);
+  if (value.case === "bytesValue") return Buffer.from(value.value);
   return scalarText(value);
+}
+
+/** The same, of a list. */
+export function* encodingList(value: List, type: PgType): Interruptible<Bound> {
+  const { parts } = yield* takingApart(value, type);
+  return yield* writingArrayText(parts, type.delimiter ?? ",");
 }
 
 const SLICE_ELEMENTS = 1_024;
 
 /** A list's elements as texts, and the lengths of its dimensions. */
-function* encodingList(
-  list: ValueList,
+function* takingApart(
+  list: List,
   type: PgType,
 ): Interruptible<{ readonly parts: ArrayParts; readonly shape: string }> {
   const { kind, element } = type;
   if (kind !== "list" || element === undefined) throw mismatch("listValue", type);
   const parts: (string | null | ArrayParts)[] = [];
   let inner: string | undefined;
-  for (const value of list.values) {
+  for (const value of list.value) {
     let shape = "";
-    if (value.kind.case === "listValue") {
-      const nested = yield* encodingList(value.kind.value, type);
+    if (value.case === "listValue") {
+      const nested = yield* takingApart(value, type);
       parts.push(nested.parts);
       shape = nested.shape;
     } else {
@@ -90,28 +90,25 @@ function* encodingList(
   return { parts, shape: `${parts.length},${inner ?? ""}` };
 }
 
-function scalarText({ kind }: Value): string {
-  switch (kind.case) {
+function scalarText(value: Exclude<Scalar, { case: "bytesValue" | undefined }>): string {
+  switch (value.case) {
     case "boolValue":
-      return kind.value ? "t" : "f";
+      return value.value ? "t" : "f";
     case "intValue":
-      return kind.value.toString();
+      return value.value.toString();
     case "doubleValue":
-      return Object.is(kind.value, -0) ? "-0" : String(kind.value);
+      return Object.is(value.value, -0) ? "-0" : String(value.value);
     case "timestampValue": {
-      const timestamp = toTimestampText(kind.value);
+      const timestamp = toTimestampText(value.value);
       if ("refused" in timestamp) throw new ValueRefusedError(timestamp.refused);
       return timestamp.text;
     }
     case "textValue":
     case "numericValue":
     case "jsonValue":
-      if (kind.value.includes("\0")) throw new ValueRefusedError("holds a NUL, which PostgreSQL can't store");
-      return kind.value;
-    case "bytesValue":
-    case "listValue":
-    case undefined:
-      throw new ValueRefusedError("has no kind that a parameter can have");
+      if (value.value.includes("\0"))
+        throw new ValueRefusedError("holds a NUL, which PostgreSQL can't store");
+      return value.value;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { GivenTime } from "../wire/given.ts";
 
 // 0001-01-01T00:00:00Z and the last second of 9999: what google.protobuf.Timestamp can say.
 const FIRST_SECOND = -62_135_596_800n;
@@ -8,7 +8,7 @@ const LAST_SECOND = 253_402_300_799n;
  * A timestamp in a form that PostgreSQL reads to the microsecond, or the reason why it can't be one.
  * `nanos` finer than that are refused, not rounded.
  */
-export function toTimestampText(value: Timestamp): { readonly text: string } | { readonly refused: string } {
+export function toTimestampText(value: GivenTime): { readonly text: string } | { readonly refused: string } {
   const { seconds, nanos } = value;
   if (seconds < FIRST_SECOND || seconds > LAST_SECOND || nanos < 0 || nanos > 999_999_999) {
     return { refused: "is not a timestamp from year 1 to 9999: send it as text" };
