@@ -39,6 +39,7 @@ import {
   type RequestRules,
   type TransactionPlan,
 } from "./transaction-request.ts";
+import { SpareWriter } from "./wire/spare-writer.ts";
 import { type GivenQuery, type GivenTransaction, toDate } from "./wire/given.ts";
 
 /** The way into this service's database for a peer: whole transactions, what became of them, and reads. */
@@ -158,7 +159,14 @@ async function openStatements({
 function createExecutor(options: DbProxyOptions, limits: DbProxyLimits): Executor {
   const slices = createTimeSlices();
   const connections = createConnections({ ...options, limits, slices });
-  return { connections, catalog: createCatalog(), descriptions: createDescriptions(), limits, slices };
+  return {
+    connections,
+    catalog: createCatalog(),
+    descriptions: createDescriptions(),
+    limits,
+    slices,
+    writer: new SpareWriter(),
+  };
 }
 
 /** Whoever may not use a name doesn't learn of it here either. */

@@ -17,7 +17,7 @@ export async function runQuery(
   executor: Executor,
   { caller, rules }: { readonly caller: Caller; readonly rules: RequestRules },
 ): Promise<EncodedMessage> {
-  const { connections, limits, slices } = executor;
+  const { connections, limits, slices, writer } = executor;
   const { signal, deadline } = caller;
   const runnable = await parseStatement(request.statement, { field: "", use: "query", signal }, rules);
   checkParamCount(request.params.length, { field: "", limits });
@@ -55,7 +55,7 @@ export async function runQuery(
       },
     );
     const { columns = [], rows = [] } = result ?? {};
-    const encoded = await slices.run(writingQueryResponse({ columns, rows }));
+    const encoded = await slices.run(writer.writing((into) => writingQueryResponse(into, { columns, rows })));
     assertFits(encoded.byteLength, limits);
     return new EncodedMessage(encoded);
   });

@@ -10,10 +10,11 @@ import type { Descriptions } from "./description.ts";
 import { type Borrowed, type FlushStatement } from "./lease.ts";
 import { type DbProxyLimits, SILENCE_MS } from "./limits.ts";
 import { runSteps } from "./run-steps.ts";
-import { encodeCommittedNow, encodeWriteToken, ROWS_OMITTED } from "./stored-response.ts";
+import { writeCommittedAt, writeRowsOmitted, writeWriteToken } from "./stored-response.ts";
 import { beginning, timeLeft } from "./timeouts.ts";
 import { refuseExpired, type TransactionPlan } from "./transaction-request.ts";
 import type { StepResult } from "./step-result.ts";
+import type { SpareWriter } from "./wire/spare-writer.ts";
 import { writingResults } from "./wire/write-results.ts";
 import { inTurn } from "./write-key.ts";
 
@@ -23,6 +24,8 @@ export interface Executor {
   readonly descriptions: Descriptions;
   readonly limits: DbProxyLimits;
   readonly slices: TimeSlices;
+  /** Of answers. */
+  readonly writer: SpareWriter;
 }
 
 /** For whom it runs: the call's deadline bounds everything, its signal cancels it. */
@@ -46,7 +49,7 @@ export async function runTransaction(
   executor: Executor,
   { caller, identity }: { readonly caller: Caller; readonly identity: RequestIdentity | undefined },
 ): Promise<EncodedMessage> {
-  const { connections, limits, slices } = executor;
+  const { connections, limits, slices, writer } = executor;
   const { signal } = caller;
   return connections.withConnection(signal, async (borrowed) => {
     const open = createOpening(borrowed, plan, caller, limits);
@@ -57,7 +60,7 @@ export async function runTransaction(
         return runSteps({ opening, steps: plan.steps, placeOf }, { ...run, careful });
       }),
     );
-    const encoded = await slices.run(writingResults(results));
+    const encoded = await slices.run(writer.writing((into) => writingResults(into, results)));
     const size = encoded.byteLength + ENVELOPE_BYTES;
     // Over the limit it must not be committed: its caller would never see what it did.
     assertFits(size, limits);
@@ -65,21 +68,30 @@ export async function runTransaction(
       await attempt(signal, undefined, () => borrowed.runAll(VALIDATE, { last: true }));
       return new EncodedMessage(encoded);
     }
+    const kept = size <= limits.maxStoredResponseBytes ? encoded : await withoutRows(results, executor);
     // Of an instance that froze meanwhile no timer has told it by now.
     timeLeft(Infinity, caller.deadline);
-    const committedAt = encodeCommittedNow();
-    const kept = size <= limits.maxStoredResponseBytes ? [encoded] : await withoutRows(results, slices);
-    const receipt = identity && insertCommitted(identity, Buffer.concat([...kept, committedAt]));
-    const writeToken = encodeWriteToken(await commit(borrowed, signal, receipt));
-    return new EncodedMessage(Buffer.concat([encoded, committedAt, writeToken]));
+    const committedAt = Date.now();
+    const stored = writer.write((into) => writeCommittedAt(into.raw(kept), committedAt));
+    const receipt = identity && insertCommitted(identity, stored);
+    const writeToken = await commit(borrowed, signal, receipt);
+    const answer = writer.write((into) => {
+      writeCommittedAt(into.raw(encoded), committedAt);
+      writeWriteToken(into, writeToken);
+    });
+    return new EncodedMessage(answer);
   });
 }
 
 async function withoutRows(
   results: readonly StepResult[],
-  slices: TimeSlices,
-): Promise<readonly Uint8Array[]> {
-  return [await slices.run(writingResults(results, { withRows: false })), ROWS_OMITTED];
+  { writer, slices }: Executor,
+): Promise<Uint8Array> {
+  const work = writer.writing(function* (into) {
+    yield* writingResults(into, results, { withRows: false });
+    writeRowsOmitted(into);
+  });
+  return slices.run(work);
 }
 
 // What is checked at COMMIT is checked here.

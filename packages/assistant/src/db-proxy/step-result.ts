@@ -61,8 +61,8 @@ function* refusingLongLists(
 
 const SLICE_ELEMENTS = 16 * 1024;
 
-/** The count of a command tag: `INSERT 0 3`, `UPDATE 3`, `SELECT 3`. */
+/** The count of a command tag: `INSERT 0 3`, `UPDATE 3`, `SELECT 3`; 0 where there is none. */
 function changesOf(tag: string): bigint {
-  const count = /\s(\d+)$/.exec(tag)?.[1];
-  return BigInt(count ?? 0);
+  const count = Number(tag.slice(tag.lastIndexOf(" ") + 1));
+  return Number.isNaN(count) ? 0n : BigInt(count);
 }

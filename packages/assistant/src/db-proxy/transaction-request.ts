@@ -177,17 +177,21 @@ async function parseStep(
   const field = `steps[${index}].`;
   const runnable = await parseStatement(step.statement, { field, use: "step", ...place }, rules);
   const { minChanges, maxChanges } = step;
-  for (const [name, bound] of Object.entries({ min_changes: minChanges, max_changes: maxChanges })) {
-    if (bound !== undefined && bound < 0n) {
-      throw invalid({ field: field + name, step: index, why: "must not be negative" });
-    }
-  }
+  assertCount(minChanges, { field: `${field}min_changes`, step: index });
+  assertCount(maxChanges, { field: `${field}max_changes`, step: index });
   if (minChanges !== undefined && maxChanges !== undefined && minChanges > maxChanges) {
     throw invalid({ field: `${field}min_changes`, step: index, why: "must not be more than max_changes" });
   }
   checkParamCount(step.params.length, { field, step: index, limits: rules.limits });
   const params = parseParams(step.params, index);
   return { runnable, params, minChanges, maxChanges };
+}
+
+function assertCount(
+  count: bigint | undefined,
+  place: { readonly field: string; readonly step: number },
+): void {
+  if (count !== undefined && count < 0n) throw invalid({ ...place, why: "must not be negative" });
 }
 
 export function checkParamCount(

@@ -7,7 +7,8 @@ import {
   type Value,
   ValueSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { type Interruptible } from "@tandem/rpc";
+import type { BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { Interruptible } from "@tandem/rpc";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { finish, partsOf } from "../../testing/interruptible.ts";
@@ -16,7 +17,10 @@ import { writingArrayText } from "../values/array-text.ts";
 import { decodingValue } from "../values/decode-value.ts";
 import type { PgType } from "../values/kind.ts";
 import type { GivenValue } from "./given.ts";
+import { SpareWriter } from "./spare-writer.ts";
 import { writingQueryResponse, writingResults } from "./write-results.ts";
+
+const spare = new SpareWriter();
 
 interface Column {
   readonly type: PgType;
@@ -125,10 +129,13 @@ describe("the results of a transaction are written", () => {
         TransactionResponseSchema,
         create(TransactionResponseSchema, { results: messages }),
       );
-      expectBytes(writingResults(results), expected);
+      expectBytes((into) => writingResults(into, results), expected);
       const counts = messages.map(({ changes }) => create(StepResultSchema, { changes }));
       const counted = create(TransactionResponseSchema, { results: counts });
-      expectBytes(writingResults(results, { withRows: false }), toBinary(TransactionResponseSchema, counted));
+      expectBytes(
+        (into) => writingResults(into, results, { withRows: false }),
+        toBinary(TransactionResponseSchema, counted),
+      );
     });
     fc.assert(property, { numRuns: 1_000 });
   });
@@ -137,7 +144,7 @@ describe("the results of a transaction are written", () => {
     const property = fc.property(result, (table) => {
       const { columns, rows } = toMessage(table);
       const expected = toBinary(QueryResponseSchema, create(QueryResponseSchema, { columns, rows }));
-      expectBytes(writingQueryResponse(table), expected);
+      expectBytes((into) => writingQueryResponse(into, table), expected);
     });
     fc.assert(property);
   });
@@ -152,18 +159,18 @@ describe("the results of a transaction are written", () => {
     const type: PgType = text.startsWith("{") ? { name: "_text", kind: "list", element } : element;
     const rows = Array.from({ length: count }, () => [text]);
     const large: StepResult = { changes: BigInt(count), columns: [{ name: "a", type }], rows };
-    const { value, parts } = partsOf(writingResults([large]));
+    const { value, parts } = partsOf(spare.writing((into) => writingResults(into, [large])));
     expect(parts).toBeGreaterThan(2);
     expect(fromBinary(TransactionResponseSchema, value).results[0]?.rows).toHaveLength(count);
     expectBytes(
-      writingResults([large]),
+      (into) => writingResults(into, [large]),
       toBinary(TransactionResponseSchema, create(TransactionResponseSchema, { results: [toMessage(large)] })),
     );
   });
 });
 
-function expectBytes(written: Interruptible<Uint8Array>, expected: Uint8Array): void {
-  const bytes = finish(written);
+function expectBytes(write: (into: BinaryWriter) => Interruptible<void>, expected: Uint8Array): void {
+  const bytes = finish(spare.writing(write));
   // Compared as a whole, which is quick, and shown only where they differ.
   if (Buffer.compare(bytes, expected) !== 0) expect(Buffer.from(bytes)).toEqual(Buffer.from(expected));
 }

@@ -1,4 +1,4 @@
-import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   ColumnSchema,
   QueryResponseSchema,
@@ -13,24 +13,21 @@ import { writeScalar, writingList } from "./write-value.ts";
 
 /** Writes the results of a TransactionResponse, and nothing else of it, into the bytes that toBinary would make of them. */
 export function* writingResults(
+  writer: BinaryWriter,
   results: readonly StepResult[],
   { withRows = true }: { readonly withRows?: boolean } = {},
-): Interruptible<Uint8Array> {
-  const writer = new BinaryWriter();
+): Interruptible<void> {
   for (const { changes, columns, rows } of results) {
     writer.uint32(RESULTS).fork();
     if (changes !== 0n) writeInt64(writer, CHANGES, changes);
     if (withRows) yield* writingTable(writer, { columns, rows }, STEP_TABLE);
     writer.join();
   }
-  return writer.finish();
 }
 
 /** Writes a QueryResponse in the same way. */
-export function* writingQueryResponse(table: Table): Interruptible<Uint8Array> {
-  const writer = new BinaryWriter();
-  yield* writingTable(writer, table, QUERY_TABLE);
-  return writer.finish();
+export function writingQueryResponse(writer: BinaryWriter, table: Table): Interruptible<void> {
+  return writingTable(writer, table, QUERY_TABLE);
 }
 
 type Table = Pick<StepResult, "columns" | "rows">;
