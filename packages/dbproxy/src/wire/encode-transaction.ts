@@ -6,8 +6,9 @@ import {
   TransactionRequestSchema,
   WriteMetaSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { lengthTag, varintTag, writeInt64 } from "@tandem/rpc";
 import { ResolvedReference, type StepRequest, type TransactionRequest } from "./transaction-request.ts";
-import { lengthTag, varintTag, writeInt64, writeText } from "./write-scalars.ts";
+import { writeText } from "./write-text.ts";
 import { writeTime, writeValue } from "./write-value.ts";
 
 /**

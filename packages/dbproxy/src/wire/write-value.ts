@@ -1,7 +1,8 @@
-import { type BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { type Value, ValueListSchema, ValueSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { lengthTag, varintTag, writeInt64, writeText } from "./write-scalars.ts";
+import { doubleTag, lengthTag, varintTag, writeInt64 } from "@tandem/rpc";
+import { writeText } from "./write-text.ts";
 
 /** Writes what a Value is made of. */
 export function writeValue(writer: BinaryWriter, { kind }: Value): void {
@@ -57,7 +58,7 @@ export function writeTime(
 const value = ValueSchema.field;
 const BOOL = varintTag(value.boolValue);
 const INT = varintTag(value.intValue);
-const DOUBLE = (value.doubleValue.number << 3) | WireType.Bit64;
+const DOUBLE = doubleTag(value.doubleValue);
 const TEXT = lengthTag(value.textValue);
 const BYTES = lengthTag(value.bytesValue);
 const TIMESTAMP = lengthTag(value.timestampValue);

@@ -1,10 +1,13 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  ColumnSchema,
   QueryResponseSchema,
+  RowSchema,
   type StepResult as ResultMessage,
   StepResultSchema,
   TransactionResponseSchema,
   type Value,
+  ValueListSchema,
   ValueSchema,
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import type { BinaryWriter } from "@bufbuild/protobuf/wire";
@@ -120,6 +123,18 @@ function toValue(given: GivenValue): Value {
 function never(): never {
   throw new TypeError("a row has more values than there are columns");
 }
+
+it.each<[DescMessage, readonly string[]]>([
+  [TransactionResponseSchema, ["results", "replayed", "committed_at", "write_token", "rows_omitted"]],
+  [QueryResponseSchema, ["columns", "rows"]],
+  [StepResultSchema, ["changes", "columns", "rows"]],
+  [ColumnSchema, ["name", "type"]],
+  [RowSchema, ["values"]],
+  [ValueListSchema, ["values"]],
+])("every field of %s is known to what writes it", (schema, fields) => {
+  // A field that the contract gained is to be written as well, and then to be named here.
+  expect(schema.fields.map(({ name }) => name)).toEqual(fields);
+});
 
 describe("the results of a transaction are written", () => {
   it("into the bytes that protobuf-es makes of them, whatever is in them", () => {
