@@ -40,7 +40,6 @@ export class MessageReader extends BinaryReader {
   readonly #bytes: Uint8Array;
   // Those that are too large for one go, and the one that is read: only in what is large something large can stand.
   readonly #open: OpenMessage[] = [];
-  #end = 0;
   #depth = 0;
   #tagAt = 0;
 
@@ -66,14 +65,10 @@ export class MessageReader extends BinaryReader {
   message<T>(target: T, readField: FieldReader<T>): void {
     const length = this.uint32();
     const end = this.pos + length;
-    if (end > this.#end) throw cutOff();
     if (length > SLICE_BYTES) return this.open(end, () => readField(this, target));
     this.#deeper();
-    const outerEnd = this.#end;
-    this.#end = end;
     while (this.pos < end) readField(this, target);
     if (this.pos > end) throw cutOff();
-    this.#end = outerEnd;
     this.#depth -= 1;
   }
 
@@ -103,7 +98,6 @@ export class MessageReader extends BinaryReader {
   open(end: number, readField: () => void): void {
     this.#deeper();
     this.#open.push({ end, readField });
-    this.#end = end;
   }
 
   /** Goes on with what is open. Gives whether there was something left. */
@@ -115,7 +109,6 @@ export class MessageReader extends BinaryReader {
     } else {
       if (this.pos > inner.end) throw cutOff();
       this.#open.pop();
-      this.#end = this.#open.at(-1)?.end ?? inner.end;
       this.#depth -= 1;
     }
     return true;

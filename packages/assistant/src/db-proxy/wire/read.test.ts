@@ -67,7 +67,7 @@ describe.each([transaction, query] as unknown as Kind<DescMessage, unknown>[])("
       expectSame(kind, bytes);
       expect(verdictOf(kind, bytes).refused).toBe(false);
     });
-    fc.assert(property, { numRuns: 2_000 });
+    fc.assert(property, { numRuns: 500 });
   });
 
   it("is refused where protobuf-es does, and where a field isn't encoded as what it is", () => {
@@ -76,8 +76,8 @@ describe.each([transaction, query] as unknown as Kind<DescMessage, unknown>[])("
       expectSame(kind, bytes);
       if (verdictOf(kind, bytes).refused) refused += 1;
     });
-    fc.assert(property, { numRuns: 5_000 });
-    expect(refused).toBeGreaterThan(1_000);
+    fc.assert(property, { numRuns: 2_000 });
+    expect(refused).toBeGreaterThan(400);
   });
 });
 

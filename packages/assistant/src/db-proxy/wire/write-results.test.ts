@@ -152,7 +152,7 @@ describe("the results of a transaction are written", () => {
         toBinary(TransactionResponseSchema, counted),
       );
     });
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: 500 });
   });
 
   it("and those of a query, too", () => {
