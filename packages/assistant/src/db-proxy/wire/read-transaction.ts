@@ -7,7 +7,7 @@ import {
 } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { type Interruptible, lengthTag, type MessageReader, reading, varintTag } from "@tandem/rpc";
 import type { Draft, GivenMeta, GivenStep, GivenTransaction, Reference } from "./given.ts";
-import { asGiven, noTime, nullDraft, readTimeField, readValueField, type ValueDraft } from "./read-value.ts";
+import { asGiven, noTime, readTimeField, readValueField, toNull, type ValueDraft } from "./read-value.ts";
 
 /** Reads a TransactionRequest, of which it gives what protobuf-es would, and fails where the bytes are none. */
 export function readingTransaction(bytes: Uint8Array): Interruptible<GivenTransaction> {
@@ -105,7 +105,7 @@ function readStepField(reader: MessageReader, step: Draft<GivenStep>): void {
 function readParamField(reader: MessageReader, param: ValueDraft): void {
   const tag = reader.nextTag();
   if (tag === VALUE) {
-    if (param.case === "none" || param.case === "ref") Object.assign(param, nullDraft());
+    if (param.case === "none" || param.case === "ref") toNull(param);
     reader.message(param, readValueField);
   } else if (tag === REF) {
     if (param.case !== "ref") {

@@ -14,6 +14,12 @@ export function nullDraft(): ValueDraft {
   return { case: undefined, value: undefined };
 }
 
+/** Makes it one that is NULL, whatever it was. */
+export function toNull(draft: ValueDraft): void {
+  draft.case = undefined;
+  draft.value = undefined;
+}
+
 /** A value that has been read, or will be: as `readValueField` sets it, it is one of these. */
 export function asGiven(draft: ValueDraft): GivenValue {
   return draft as GivenValue;
