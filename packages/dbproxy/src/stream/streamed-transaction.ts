@@ -33,9 +33,11 @@ export class StreamedTransaction {
   readonly deadline: number;
   readonly request: TransactionRequest;
   readonly options: SendOptions;
-  /** Where it is, and under which id; 0 where it was not written yet. */
+  /** Where it is, and under which id. */
   stream: TransactionStream | undefined;
   id = 0;
+  /** Among the deadlines. */
+  place = -1;
   /** Whether it was on a stream that refused it as it takes no more. */
   hasMoved = false;
   #settled = false;

@@ -53,14 +53,20 @@ export class TransactionStream {
   readonly #stream: CallStream;
   readonly #limits: StreamLimits;
   readonly #listener: TransactionStreamListener;
-  readonly #waiting = new Set<StreamedTransaction>();
-  readonly #written = new Map<number, StreamedTransaction>();
+  /**
+   * By their ids, which follow each other; those above the last one written wait. No Map: one that is added to and deleted
+   * from all the time leaves behind it tables that keep each other, and all that was in them, from the collector of what is
+   * young.
+   */
+  readonly #transactions: Record<number, StreamedTransaction> = {};
+  #load = 0;
+  #lastId = 0;
+  #lastWritten = 0;
   readonly #writer = new EntryWriter();
   readonly #cancels: number[] = [];
   /** It takes no more transactions. */
   isLeaving = false;
   #state: "connecting" | "open" | "closed" | "ended" = "connecting";
-  #lastId = 0;
   #isWriting = false;
   #isScheduled = false;
   #ending: NodeJS.Timeout | undefined;
@@ -90,7 +96,7 @@ export class TransactionStream {
 
   /** How many transactions are on it. */
   get load(): number {
-    return this.#waiting.size + this.#written.size;
+    return this.#load;
   }
 
   /** Whether it is known by now what it was opened with. */
@@ -100,19 +106,20 @@ export class TransactionStream {
 
   send(transaction: StreamedTransaction): void {
     transaction.stream = this;
-    // The id that it had on another stream is somebody else's here.
-    transaction.id = 0;
-    this.#waiting.add(transaction);
+    // Also where it had one on another stream: that is somebody else's here.
+    transaction.id = ++this.#lastId;
+    this.#transactions[transaction.id] = transaction;
+    this.#load += 1;
     this.#schedule();
   }
 
   /** Nobody waits for its answer any more. */
   forget(transaction: StreamedTransaction): void {
-    if (this.#written.delete(transaction.id)) {
-      this.#cancels.push(transaction.id);
+    const { id } = transaction;
+    if (!this.#take(id)) return;
+    if (id <= this.#lastWritten) {
+      this.#cancels.push(id);
       this.#schedule();
-    } else {
-      this.#waiting.delete(transaction);
     }
     if (this.load === 0) this.#becameEmpty();
   }
@@ -150,22 +157,32 @@ export class TransactionStream {
     const entries: StreamEntry[] = cancels.map((id) => ({ id, cancel: true }));
     let bytes = entries.length * MAX_ENTRY_OVERHEAD;
     const now = Date.now();
-    for (const transaction of this.#waiting) {
+    for (; this.#lastWritten < this.#lastId; this.#lastWritten += 1) {
+      const transaction = this.#transactions[this.#lastWritten + 1];
+      // Nobody waits for it any more.
+      if (transaction === undefined) continue;
       bytes += transaction.bytes.byteLength + MAX_ENTRY_OVERHEAD;
       if (bytes > maxGatheredBytes && entries.length > 0) break;
-      this.#waiting.delete(transaction);
-      entries.push(this.#toEntry(transaction, now));
+      transaction.call.sent = "maybe";
+      entries.push(toEntry(transaction, now));
     }
     return entries;
   }
 
-  #toEntry(transaction: StreamedTransaction, now: number): StreamEntry {
-    const { call, bytes, deadline } = transaction;
-    const id = ++this.#lastId;
-    call.sent = "maybe";
-    transaction.id = id;
-    this.#written.set(id, transaction);
-    return { id, request: bytes, timeoutMs: deadline - now, callId: call.callId };
+  /** It is no more among them. Gives nothing where it wasn't. */
+  #take(id: number): StreamedTransaction | undefined {
+    const transaction = this.#transactions[id];
+    if (transaction === undefined) return undefined;
+    delete this.#transactions[id];
+    this.#load -= 1;
+    return transaction;
+  }
+
+  /** In their order. */
+  #takeAll(which: (id: number) => boolean): StreamedTransaction[] {
+    const taken = Object.values(this.#transactions).filter(({ id }) => which(id));
+    for (const { id } of taken) this.#take(id);
+    return taken;
   }
 
   #read(message: Buffer): void {
@@ -183,18 +200,16 @@ export class TransactionStream {
   }
 
   #settle({ kind, id, bytes }: Exclude<StreamAnswer, { kind: "go away" }>): void {
-    const transaction = this.#written.get(id);
+    const transaction = id > this.#lastWritten ? undefined : this.#take(id);
     // One that nobody waits for any more, or whose cancellation crossed its answer.
     if (transaction === undefined) return;
-    this.#written.delete(id);
     if (kind === "response") transaction.answer(bytes);
     else transaction.refuse(bytes);
     if (this.load === 0) this.#becameEmpty();
   }
 
   #goAway(): void {
-    const unwritten = [...this.#waiting];
-    this.#waiting.clear();
+    const unwritten = this.#takeAll((id) => id > this.#lastWritten);
     this.leave();
     this.#listener.onLeaving(this, unwritten);
   }
@@ -221,10 +236,8 @@ export class TransactionStream {
   #end(end: CallStreamEnd): void {
     this.#state = "ended";
     clearTimeout(this.#ending);
-    const written = [...this.#written.values()];
-    const unwritten = [...this.#waiting];
-    this.#written.clear();
-    this.#waiting.clear();
+    const written = this.#takeAll((id) => id <= this.#lastWritten);
+    const unwritten = this.#takeAll((id) => id > this.#lastWritten);
     const { error, sent, taken } = end;
     const failure = ({ call }: StreamedTransaction): HandlerError | TransportError => {
       if (sent === "no") call.sent = "no";
@@ -235,6 +248,10 @@ export class TransactionStream {
     };
     this.#listener.onEnd(this, { code: error.code, taken, written, unwritten, failure });
   }
+}
+
+function toEntry({ id, call, bytes, deadline }: StreamedTransaction, now: number): StreamEntry {
+  return { id, request: bytes, timeoutMs: deadline - now, callId: call.callId };
 }
 
 const NOT_AN_ANSWER = `the answer is not a ${TransactionStreamResponseSchema.typeName}`;
