@@ -41,6 +41,9 @@ export function createTimeSlices(): TimeSlices {
   };
   return {
     run: (work) => {
+      // What is through at the first go has nothing to share, and the loop isn't to turn for it once more.
+      const first = work.next();
+      if (first.done === true) return first.value;
       const next = runSlice(work);
       return next.done === true ? next.value : goOn(work);
     },
