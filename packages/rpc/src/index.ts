@@ -59,6 +59,7 @@ export {
 export type { MessageStream, MessageStreamHandler, MessageStreamReader } from "./server/message-stream.ts";
 export { type DrainResult, ListenError, RpcServer, type RpcServerOptions } from "./server/server.ts";
 export type { ReadingHandler, UnaryHandler } from "./server/unary-handler.ts";
+export { Roster, type Rostered } from "./roster.ts";
 export { settlesWithin } from "./settles-within.ts";
 export { createTimeSlices, type Interruptible, type TimeSlices } from "./time-slices.ts";
 export { unlessAborted } from "./unless-aborted.ts";

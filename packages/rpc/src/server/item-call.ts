@@ -74,6 +74,8 @@ export interface ItemSurroundings {
  */
 export class ItemCall<T extends Item = Item> {
   readonly item: T;
+  /** Among those of its stream. */
+  place = -1;
   readonly #context: ItemContext;
   readonly #listener: ItemListener<T>;
   readonly #surroundings: ItemSurroundings;

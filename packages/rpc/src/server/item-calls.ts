@@ -1,3 +1,4 @@
+import { Roster } from "../roster.ts";
 import { type Item, ItemCall, type ItemListener, type ItemSurroundings } from "./item-call.ts";
 
 // The longest that Node waits for.
@@ -6,7 +7,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** The items of one stream that run. They end with it, and each by its own deadline. */
 export class ItemCalls {
   readonly #surroundings: ItemSurroundings;
-  readonly #running = new Set<ItemCall>();
+  readonly #running = new Roster<ItemCall>();
   readonly #idle: (() => void)[] = [];
   // One timer for all of them, for the earliest deadline.
   #timer: NodeJS.Timeout | undefined;
@@ -60,7 +61,7 @@ export class ItemCalls {
   }
 
   #endAll(reason: unknown): void {
-    for (const call of this.#running) call.end(reason);
+    for (const call of this.#running.all()) call.end(reason);
   }
 
   #expireAt(deadlineMs: number): void {
@@ -75,7 +76,7 @@ export class ItemCalls {
     this.#timerAt = Infinity;
     const now = Date.now();
     let next = Infinity;
-    for (const call of this.#running) {
+    for (const call of this.#running.all()) {
       if (call.deadlineMs <= now) call.expire();
       else next = Math.min(next, call.deadlineMs);
     }

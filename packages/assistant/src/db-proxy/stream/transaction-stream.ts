@@ -54,8 +54,9 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   readonly #method: ItemMethod;
   readonly #limits: DbProxyLimits;
   readonly #answers: Answers;
-  /** Those without an answer, by their ids. */
-  readonly #open = new Map<bigint, ItemCall<OpenItem>>();
+  /** Those without an answer, by their ids. No Map, for the same reason as a Roster is no Set. */
+  readonly #open: Record<string, ItemCall<OpenItem>> = {};
+  #openCount = 0;
   /** What came and was not begun, since too much is under way. */
   #behind: ReceivedItem[] = [];
   /** Those whose handlers run, and what they keep in memory. */
@@ -80,7 +81,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
     this.#answers = new Answers(stream, {
       maxGatheredBytes,
       maxHeldMs,
-      expected: () => this.#open.size,
+      expected: () => this.#openCount,
       onWritten: () => this.#goOn(),
     });
     // Those that were opened together shall not all be opened anew together.
@@ -135,7 +136,11 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
 
   answered(item: OpenItem, answer: ItemAnswer): void {
     // Of two with the same id it's the first that is open.
-    if (this.#open.get(item.id)?.item === item) this.#open.delete(item.id);
+    const id = String(item.id);
+    if (this.#open[id]?.item === item) {
+      delete this.#open[id];
+      this.#openCount -= 1;
+    }
     this.#answers.send({ id: item.id, answer });
   }
 
@@ -182,12 +187,15 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
     if (received === undefined) return;
     const { kind, flaw, ...item } = received;
     const { id, weight } = item;
-    const open = this.#open.get(id);
+    const open = this.#open[String(id)];
     // An answer and a cancel may cross: of what isn't open nothing is left to be cancelled.
     if (kind === "cancel" && flaw === undefined) return open?.cancel();
     const refused = open !== undefined ? inUse(id) : (flaw ?? (this.#isClosing() ? moved() : undefined));
     const call = this.#stream.call({ ...item, method: this.#method, refused }, this);
-    if (open === undefined) this.#open.set(id, call);
+    if (open === undefined) {
+      this.#open[String(id)] = call;
+      this.#openCount += 1;
+    }
     this.#running += 1;
     this.#runningBytes += weight;
     this.#stream.begin(call);
@@ -212,7 +220,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
 
   #endIfDone(): void {
     if (this.#failure === undefined && !this.#halfClosed && this.#state !== "left") return;
-    if (this.#open.size > 0 || this.#behind.length > 0 || !this.#answers.isIdle) return;
+    if (this.#openCount > 0 || this.#behind.length > 0 || !this.#answers.isIdle) return;
     const failure = this.#failure ?? this.#farewell;
     if (failure === undefined) this.#stream.end();
     else this.#stream.fail(failure.error);
