@@ -66,7 +66,7 @@ export const defaultDbProxyLimits: DbProxyLimits = {
   maxStreamRequestBytes: 16 * KIB * KIB,
   maxUnsentBytes: 4 * KIB * KIB,
   maxGatheredBytes: 64 * KIB,
-  maxHeldMs: 1,
+  maxHeldMs: 5,
   maxStreamAgeMs: 20_000,
   streamGraceMs: 1_000,
 };

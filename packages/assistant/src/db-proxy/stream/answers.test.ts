@@ -49,6 +49,16 @@ describe("an answer", () => {
     expect(answers.isIdle).toBe(true);
   });
 
+  it("waits no longer than an eighth of what it took, and goes at once where that is less than a timer waits", async () => {
+    const { answers, messages } = open(() => 100, 60_000);
+    answers.send({ ...answer(1n), tookMs: 80 });
+    expect(messages).toEqual([]);
+    await waitFor(() => messages.length === 1, { describe: "the message" });
+    answers.send({ ...answer(2n), tookMs: 80 });
+    answers.send({ ...answer(3n), tookMs: 7 });
+    expect(messages).toEqual([[1n], [2n, 3n]]);
+  });
+
   it("waits for nobody where its caller reads one in a message, nor where a stream is to be left", () => {
     const single = open(() => 100, 60_000);
     single.answers.gathers = false;

@@ -2,12 +2,19 @@ import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { ItemAnswer, MessageStream } from "@tandem/rpc";
 
 /** What goes out on a stream: an item's answer under its id, or that it takes no new items. */
-type Outgoing = { readonly id: bigint; readonly answer: ItemAnswer } | "go away";
+type Outgoing =
+  | {
+      readonly id: bigint;
+      readonly answer: ItemAnswer;
+      /** How long its caller has waited by now. */
+      readonly tookMs?: number;
+    }
+  | "go away";
 
 export interface AnswersOptions {
   /** How many more are to come of what runs now. */
   readonly expected: () => number;
-  /** For so long an answer waits for others, where many are expected. */
+  /** For so long an answer waits for others at most, where many are expected. */
   readonly maxHeldMs: number;
   /** Answers go out together up to this size. */
   readonly maxGatheredBytes: number;
@@ -18,6 +25,12 @@ export interface AnswersOptions {
 // A message costs either side as much as a small transaction. Where so many more are expected for each that waits, it
 // waits a moment for some of them; whoever has few under way isn't kept waiting.
 const EXPECTED_FOR_ONE = 8;
+
+// No answer waits for more than this part of what it took without that: one that was quick beside slow ones goes at once.
+const HELD_PART = 1 / 8;
+
+// Less than that no timer waits.
+const MIN_HELD_MS = 1;
 
 /**
  * The answers of a stream on their way out, in the order in which they come. While a message is being written, or many
@@ -55,7 +68,7 @@ export class Answers {
     this.#waiting.push(outgoing);
     this.#waitingBytes += sizeOf(outgoing);
     if (outgoing === "go away") this.#write();
-    else this.#writeOrHold();
+    else this.#writeOrHold(outgoing);
   }
 
   /** Nobody is left to write to. */
@@ -63,11 +76,12 @@ export class Answers {
     clearTimeout(this.#held);
   }
 
-  #writeOrHold(): void {
+  #writeOrHold(latest: Outgoing | undefined): void {
     const { expected, maxHeldMs } = this.#options;
-    const holds = this.gathers && this.#waiting.length * EXPECTED_FOR_ONE < expected();
-    if (!holds || this.#writing) return this.#write();
-    this.#held ??= setTimeout(this.#write, maxHeldMs);
+    const isForCompany = this.gathers && this.#waiting.length * EXPECTED_FOR_ONE < expected();
+    const heldMs = isForCompany ? Math.min(maxHeldMs, tookMsOf(latest) * HELD_PART) : 0;
+    if (this.#writing || heldMs < MIN_HELD_MS) return this.#write();
+    this.#held ??= setTimeout(this.#write, heldMs);
   }
 
   readonly #write = (): void => {
@@ -91,13 +105,17 @@ export class Answers {
 
   readonly #written = (): void => {
     this.#writing = false;
-    if (this.#waiting.length > 0) this.#writeOrHold();
+    if (this.#waiting.length > 0) this.#writeOrHold(this.#waiting[0]);
     this.#options.onWritten();
   };
 }
 
 function sizeOf(outgoing: Outgoing | undefined): number {
   return typeof outgoing === "object" ? outgoing.answer.bytes.byteLength : 0;
+}
+
+function tookMsOf(outgoing: Outgoing | undefined): number {
+  return typeof outgoing === "object" ? (outgoing.tookMs ?? Infinity) : 0;
 }
 
 /** As one TransactionStreamResponse: the first of them, with the others in `more`. */

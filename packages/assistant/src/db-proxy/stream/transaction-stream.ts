@@ -29,6 +29,8 @@ export function transactionStream(
 interface OpenItem extends Item {
   readonly id: bigint;
   readonly weight: number;
+  /** When it was begun, in milliseconds since 1970. */
+  readonly since: number;
 }
 
 interface TransactionStreamOptions {
@@ -141,7 +143,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
       delete this.#open[id];
       this.#openCount -= 1;
     }
-    this.#answers.send({ id: item.id, answer });
+    this.#answers.send({ id: item.id, answer, tookMs: Date.now() - item.since });
   }
 
   ended({ weight }: OpenItem): void {
@@ -185,13 +187,22 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
 
   #begin(received: ReceivedItem | undefined): void {
     if (received === undefined) return;
-    const { kind, flaw, ...item } = received;
-    const { id, weight } = item;
+    const { id, kind, request, metadata, deadline, weight, flaw } = received;
     const open = this.#open[String(id)];
     // An answer and a cancel may cross: of what isn't open nothing is left to be cancelled.
     if (kind === "cancel" && flaw === undefined) return open?.cancel();
     const refused = open !== undefined ? inUse(id) : (flaw ?? (this.#isClosing() ? moved() : undefined));
-    const call = this.#stream.call({ ...item, method: this.#method, refused }, this);
+    const item = {
+      method: this.#method,
+      id,
+      request,
+      metadata,
+      deadline,
+      refused,
+      weight,
+      since: Date.now(),
+    };
+    const call = this.#stream.call<OpenItem>(item, this);
     if (open === undefined) {
       this.#open[String(id)] = call;
       this.#openCount += 1;
