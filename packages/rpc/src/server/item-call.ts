@@ -64,7 +64,7 @@ export interface ItemSurroundings {
   readonly logger: Logger;
   /** Who shows what doesn't hold must not be able to fill the log, item by item. */
   readonly logRefusal: RefusalLog;
-  /** Runs the server's interceptors around it, and refuses it where calls are refused. */
+  /** Runs the server's interceptors around it, and refuses it, by throwing at once, where calls are refused. */
   readonly intercept: (context: HandlerContext, next: () => Promise<void>) => Promise<void>;
 }
 

@@ -23,9 +23,9 @@ export interface ItemOrigin {
  */
 export class ItemContext implements HandlerContext {
   readonly method: string;
-  readonly callId: string;
   readonly deadline: Date | undefined;
   readonly #origin: ItemOrigin;
+  #callId: string | undefined;
   #caller: string | undefined;
   #ended: AbortController | undefined;
   #logger: Logger | undefined;
@@ -36,7 +36,6 @@ export class ItemContext implements HandlerContext {
   constructor(origin: ItemOrigin) {
     this.#origin = origin;
     this.method = origin.method;
-    this.callId = parseCallId(origin.metadata.get(CALL_ID_HEADER));
     this.deadline = earlier(origin.deadline, origin.stream.deadline);
   }
 
@@ -52,6 +51,10 @@ export class ItemContext implements HandlerContext {
 
   abort(reason: unknown): void {
     this.#aborter().abort(reason);
+  }
+
+  get callId(): string {
+    return (this.#callId ??= parseCallId(this.#origin.metadata.get(CALL_ID_HEADER)));
   }
 
   get caller(): string | undefined {

@@ -254,7 +254,7 @@ export class RpcServer {
     call.finish();
   }
 
-  async #intercept(context: HandlerContext, next: () => Promise<void>): Promise<void> {
+  #intercept(context: HandlerContext, next: () => Promise<void>): Promise<void> {
     if (context.draining.aborted) {
       throw new HandlerError({
         reason: "DRAINING",
@@ -272,7 +272,7 @@ export class RpcServer {
       const inner = chain;
       chain = () => interceptor(context, inner);
     }
-    await chain();
+    return chain();
   }
 }
 

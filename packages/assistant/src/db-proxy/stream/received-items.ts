@@ -51,26 +51,37 @@ export function readMessage(bytes: Uint8Array, rules: ReadingRules): ReceivedMes
         throw broken(`The message has more than ${maxItems} items: send less at a time.`);
     });
     if (more.length === 0) return { items: [item], readsMore };
-    const weight = bytes.byteLength / (1 + more.length);
-    const others = more.map((nested) => readItem(nested, now, refuseNested).item);
-    const items = [item, ...others].map((each) => ({ ...each, weight }));
-    const requestBytes = items.reduce((sum, { request }) => sum + request.byteLength, 0);
-    if (requestBytes <= maxGatheredBytes) return { items, readsMore };
-    const flaw = tooLarge(
-      `The message has ${requestBytes} bytes of requests, the limit for several is ${maxGatheredBytes}`,
-    );
-    return { items: items.map((each) => ({ ...each, flaw })), readsMore };
+    const items = [item];
+    for (const nested of more) items.push(readItem(nested, now, refuseNested).item);
+    let requestBytes = 0;
+    for (const each of items) {
+      each.weight = bytes.byteLength / items.length;
+      requestBytes += each.request.byteLength;
+    }
+    if (requestBytes > maxGatheredBytes) {
+      const flaw = tooLarge(
+        `The message has ${requestBytes} bytes of requests, the limit for several is ${maxGatheredBytes}`,
+      );
+      for (const each of items) each.flaw = flaw;
+    }
+    return { items, readsMore };
   } catch (error) {
     if (error instanceof HandlerError) throw error;
     throw broken("This is not a tandem.assistant.v1.TransactionStreamRequest.", error);
   }
 }
 
+/** Until it is known what it came with. */
+interface Draft extends ReceivedItem {
+  weight: number;
+  flaw: HandlerError | undefined;
+}
+
 function readItem(
   bytes: Uint8Array,
   now: number,
   onMore: (nested: Uint8Array) => void,
-): { readonly item: ReceivedItem; readonly readsMore: boolean } {
+): { readonly item: Draft; readonly readsMore: boolean } {
   const { byteLength: weight } = bytes;
   const reader = new BinaryReader(bytes);
   let id = 0n;
