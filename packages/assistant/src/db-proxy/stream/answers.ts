@@ -29,8 +29,8 @@ const EXPECTED_FOR_ONE = 8;
 // No answer waits for more than this part of what it took without that: one that was quick beside slow ones goes at once.
 const HELD_PART = 1 / 8;
 
-// Less than that no timer waits.
-const MIN_HELD_MS = 1;
+// A timer waits a millisecond at least, which is too far from less than that.
+const MIN_HELD_MS = 0.5;
 
 /**
  * The answers of a stream on their way out, in the order in which they come. While a message is being written, or many
