@@ -1,5 +1,5 @@
 import { ReceiptState, type TransactionResponse } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { HandlerError } from "@tandem/rpc";
+import { type CallOptions, HandlerError } from "@tandem/rpc";
 import type { CallBounds } from "./call-bounds.ts";
 import { asNotCommitted, asUnknown } from "./outcomes.ts";
 import { askForReceipt } from "./receipts.ts";
@@ -32,31 +32,28 @@ export interface TransactionToSend<T> {
  * only a receipt, or a handler's word on the request_id, closes. A caller hears NOT_COMMITTED or `sent: "no"`
  * only when it is closed.
  */
-export async function sendTransaction<T>(owner: Owner, transaction: TransactionToSend<T>): Promise<T> {
-  const write = new Write(transaction.id);
-  try {
-    return transaction.understand(await sendAndSettle(owner, write, transaction));
-  } catch (error) {
-    throw withRequestId(error, write.requestId);
-  }
-}
-
-async function sendAndSettle(
+export async function sendTransaction<T>(
   owner: Owner,
-  write: Write,
-  { request, bounds }: TransactionToSend<unknown>,
-): Promise<TransactionResponse> {
+  { request, id, bounds, understand }: TransactionToSend<T>,
+): Promise<T> {
   const { limits, send } = owner;
+  const write = new Write(id);
   const timeLeft = Math.max(0, bounds.deadline - Date.now());
   const until = bounds.deadline - Math.min(timeLeft * limits.settlingShare, limits.maxSettlingMs);
   const isWorthIt = (error: CallError): boolean => write.failed(error) || canGetBetter(error);
+  const sendOnce = (options: CallOptions): Promise<TransactionResponse> =>
+    send({ ...request, ...write.next() }, options);
   try {
-    return await sendWithRetries(owner, { bounds, until, isWorthIt, isFree: isRunning }, (options) =>
-      send({ ...request, ...write.next() }, options),
-    );
+    let response: TransactionResponse;
+    try {
+      response = await sendWithRetries(owner, { bounds, until, isWorthIt, isFree: isRunning }, sendOnce);
+    } catch (error) {
+      if (!isCallError(error) || write.attempt === 0) throw error;
+      response = await settle(owner, { error, requestId: write.requestId, bounds });
+    }
+    return understand(response);
   } catch (error) {
-    if (!isCallError(error) || write.attempt === 0) throw error;
-    return settle(owner, { error, requestId: write.requestId, bounds });
+    throw withRequestId(error, write.requestId);
   }
 }
 
