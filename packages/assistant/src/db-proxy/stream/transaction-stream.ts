@@ -57,7 +57,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   readonly #limits: DbProxyLimits;
   readonly #answers: Answers;
   /** Those without an answer, by their ids. No Map, for the same reason as a Roster is no Set. */
-  readonly #open: Record<string, ItemCall<OpenItem>> = {};
+  readonly #open: Record<string | number, ItemCall<OpenItem>> = {};
   #openCount = 0;
   /** What came and was not begun, since too much is under way. */
   #behind: ReceivedItem[] = [];
@@ -138,7 +138,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
 
   answered(item: OpenItem, answer: ItemAnswer): void {
     // Of two with the same id it's the first that is open.
-    const id = String(item.id);
+    const id = keyOf(item.id);
     if (this.#open[id]?.item === item) {
       delete this.#open[id];
       this.#openCount -= 1;
@@ -188,7 +188,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
   #begin(received: ReceivedItem | undefined): void {
     if (received === undefined) return;
     const { id, kind, request, metadata, deadline, weight, flaw } = received;
-    const open = this.#open[String(id)];
+    const open = this.#open[keyOf(id)];
     // An answer and a cancel may cross: of what isn't open nothing is left to be cancelled.
     if (kind === "cancel" && flaw === undefined) return open?.cancel();
     const refused = open !== undefined ? inUse(id) : (flaw ?? (this.#isClosing() ? moved() : undefined));
@@ -204,7 +204,7 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
     };
     const call = this.#stream.call<OpenItem>(item, this);
     if (open === undefined) {
-      this.#open[String(id)] = call;
+      this.#open[keyOf(id)] = call;
       this.#openCount += 1;
     }
     this.#running += 1;
@@ -236,6 +236,11 @@ class TransactionStream implements MessageStreamReader, ItemListener<OpenItem> {
     if (failure === undefined) this.#stream.end();
     else this.#stream.fail(failure.error);
   }
+}
+
+// An object's keys are numbers or texts; those that callers give one after the other cost least as numbers.
+function keyOf(id: bigint): string | number {
+  return id <= Number.MAX_SAFE_INTEGER ? Number(id) : String(id);
 }
 
 // Under its id the first one is answered, too: whoever takes this for that one must not take it for undone.
