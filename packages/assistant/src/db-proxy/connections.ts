@@ -1,12 +1,12 @@
 import { parseDatabaseUrl, translateDatabaseError } from "@tandem/postgres";
 import { HandlerError, type Logger, settlesWithin, type TimeSlices, unlessAborted } from "@tandem/rpc";
-import { type Connection, Pool, type PoolClient, type PoolConfig } from "pg";
-import { guardFrames } from "./frame-guard.ts";
-import { type Borrowed, Lease, type Session } from "./lease.ts";
+import type { ClientConfig } from "pg";
+import { type Borrowed, Lease } from "./lease.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
+import { LinkPool } from "./link-pool.ts";
+import { Link } from "./link.ts";
 import { OwnStatements } from "./own-statements.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
-import { RoundTooLargeError } from "./round.ts";
 
 export interface Connections {
   /**
@@ -26,6 +26,8 @@ export interface ConnectionsOptions {
 }
 
 const CLOSE_MS = 2_000;
+const MAX_IDLE_MS = 60_000;
+const MAX_AGE_MS = 30 * 60_000;
 
 // What a session must be for values to have one text form, whatever the server's defaults are.
 const sessionSettings = {
@@ -46,45 +48,44 @@ const sessionSettings = {
 /** A pool of connections that fail cleanly. */
 export function createConnections(options: ConnectionsOptions): Connections {
   const { limits, logger, slices } = options;
-  const sessions = new WeakMap<PoolClient, Session>();
+  const config = toClientConfig(options);
   const own = new OwnStatements();
-  const pool = new Pool(toPoolConfig(options));
-  pool.on("connect", (client) => {
-    // `pg` emits what ends a connection also while nobody has borrowed it; without a listener, and there is
-    // none between the pool's and the borrower's, it would end the process.
-    client.on("error", () => undefined);
-    const { connection } = client as unknown as { connection: Connection };
-    const maxBytes = wireLimit(limits);
-    guardFrames(connection.stream, { maxBytes, error: () => new RoundTooLargeError() });
-  });
-  pool.on("error", (error) => {
-    logger.info({ err: translateDatabaseError(error).cause }, "a connection to the database was lost");
+  const pool = new LinkPool({
+    size: limits.poolSize,
+    waitMs: limits.connectTimeoutMs,
+    maxIdleMs: MAX_IDLE_MS,
+    maxAgeMs: MAX_AGE_MS,
+    open: () =>
+      Link.open({ config, maxMessageBytes: wireLimit(limits), prepared: new PreparedStatements(own) }),
+    onLost: (error) => {
+      logger.info({ err: translateDatabaseError(error).cause }, "a connection to the database was lost");
+    },
   });
   return {
     withConnection: async (signal, use) => {
-      const client = await connect(pool, signal, limits);
-      const session = sessions.get(client) ?? { prepared: new PreparedStatements(own), history: undefined };
-      sessions.set(client, session);
-      const lease = new Lease(client, { limits, slices, session });
+      signal.throwIfAborted();
+      const taken = pool.take();
+      const link = taken instanceof Promise ? await arrival(taken, { signal, pool }) : taken;
+      const lease = new Lease(link, { limits, slices, pool });
       const cancel = (): void => lease.cancel();
-      signal.addEventListener("abort", cancel, { once: true });
+      signal.addEventListener("abort", cancel);
       try {
         signal.throwIfAborted();
         return await use(lease);
       } finally {
         signal.removeEventListener("abort", cancel);
         // Nobody waits for that: the answer is known.
-        void lease.end();
+        lease.end();
       }
     },
     close: async () => {
       // What is still being cleaned up on a link that has gone silent ends with the process.
-      await settlesWithin(pool.end(), CLOSE_MS);
+      await settlesWithin(pool.close(), CLOSE_MS);
     },
   };
 }
 
-function toPoolConfig({ url, limits }: ConnectionsOptions): PoolConfig {
+function toClientConfig({ url, limits }: ConnectionsOptions): ClientConfig {
   const { host, port, database, role, password, tls } = parseDatabaseUrl(url);
   const timeouts = {
     lock_timeout: String(limits.lockTimeoutMs),
@@ -101,32 +102,28 @@ function toPoolConfig({ url, limits }: ConnectionsOptions): PoolConfig {
     ssl: tls === "disable" ? false : { rejectUnauthorized: tls === "verify-full" },
     application_name: "tandem-dbproxy",
     options: settings.map(([name, value]) => `-c ${name}=${value}`).join(" "),
-    max: limits.poolSize,
     connectionTimeoutMillis: limits.connectTimeoutMs,
-    idleTimeoutMillis: 60_000,
-    maxLifetimeSeconds: 30 * 60,
     keepAlive: true,
   };
 }
 
-/** Fails with NOT_COMMITTED, whatever happens: nothing was sent. */
-async function connect(pool: Pool, signal: AbortSignal, limits: DbProxyLimits): Promise<PoolClient> {
-  signal.throwIfAborted();
-  const full = pool.totalCount >= limits.poolSize && pool.idleCount === 0;
-  const connecting = pool.connect();
+/** Waits for a link. Fails with NOT_COMMITTED, whatever happens: nothing was sent. */
+async function arrival(
+  coming: Promise<Link>,
+  { signal, pool }: { readonly signal: AbortSignal; readonly pool: LinkPool },
+): Promise<Link> {
   try {
-    return await unlessAborted(connecting, signal);
+    return await unlessAborted(coming, signal);
   } catch (error) {
-    // A connection that comes after all goes back to the pool.
-    connecting.then(
-      (client) => client.release(),
+    // One that comes after all goes back to the pool.
+    coming.then(
+      (link) => pool.giveBack(link, { clean: true }),
       () => undefined,
     );
     if (signal.aborted) throw error;
-    const translated = translateDatabaseError(error);
-    const reason = translated.reason === "OVERLOADED" || full ? "OVERLOADED" : "DATABASE_UNAVAILABLE";
-    const message = full ? "Every connection to the database is in use: try again soon." : translated.message;
-    const { database, cause } = translated;
+    const failure = translateDatabaseError(error);
+    const { message, cause, database } = failure;
+    const reason = failure.reason === "OVERLOADED" ? "OVERLOADED" : "DATABASE_UNAVAILABLE";
     throw new HandlerError({ reason, message, cause, ...(database === undefined ? {} : { database }) });
   }
 }

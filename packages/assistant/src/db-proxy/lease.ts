@@ -1,12 +1,10 @@
 import { isStalePlan, type TextRows, type TextStatement } from "@tandem/postgres";
 import type { TimeSlices } from "@tandem/rpc";
-import type { Connection, PoolClient } from "pg";
-import { type BackendKey, cancelBackend } from "./cancel-backend.ts";
 import type { Description } from "./description.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
-import type { PreparedStatements } from "./prepared-statements.ts";
+import type { LinkPool } from "./link-pool.ts";
+import type { Link, Session } from "./link.ts";
 import { type Outgoing, Round, type RoundOutcome } from "./round.ts";
-import type { History } from "./write-token.ts";
 import type { Bound } from "./values/encode-param.ts";
 
 /** A statement of a flush. */
@@ -31,13 +29,6 @@ export interface FlushOptions {
    * cleaned up in the same flush. Whether that succeeds is not told; where it does not, the connection is destroyed.
    */
   readonly last?: boolean;
-}
-
-/** What is known of a connection for as long as it lives. */
-export interface Session {
-  readonly prepared: PreparedStatements;
-  /** Of the server at its other end, once that is known to take writes: while it runs, it stays the same. */
-  history: History | undefined;
 }
 
 /** A connection while one transaction has it. It is dead after that. */
@@ -74,7 +65,8 @@ interface Composed {
 export interface LeaseOptions {
   readonly limits: DbProxyLimits;
   readonly slices: TimeSlices;
-  readonly session: Session;
+  /** Where the link goes in the end. */
+  readonly pool: LinkPool;
 }
 
 // All that DISCARD ALL does, but for what is prepared, where we have prepared statements of our own (those of others
@@ -91,7 +83,6 @@ const CLEAN_TEXTS = [
 ];
 const CLEAN = CLEAN_TEXTS.map(ofOurOwn);
 const CLEAN_MS = 5_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A statement of our own, as it goes into a flush. */
 export function toFlush({ text, values }: TextStatement): FlushStatement {
@@ -108,27 +99,21 @@ export const ROLLBACK: FlushStatement = ofOurOwn("ROLLBACK");
 /** States: lent → ended (`end`), or lent → cancelled (`cancel`) → ended. A cancelled connection is destroyed. */
 export class Lease implements Borrowed {
   readonly session: Session;
-  readonly #client: PoolClient & Pick<BackendKey, "processID" | "secretKey">;
+  readonly #link: Link;
   readonly #options: LeaseOptions;
-  readonly #onError = (error: Error): void => {
-    this.#lost ??= error;
-  };
   #bytesLeft: number;
-  #lost: Error | undefined;
   // Something may be left on it.
   #used = false;
   #ended = false;
   #cancelled = false;
   #lettingRun = false;
-  #patience: NodeJS.Timeout | undefined;
 
-  constructor(client: PoolClient, options: LeaseOptions) {
-    // `pg` keeps these two for its own cancel(), which knows only queries of its own.
-    this.#client = client as PoolClient & Pick<BackendKey, "processID" | "secretKey">;
+  constructor(link: Link, options: LeaseOptions) {
+    this.#link = link;
     this.#options = options;
-    this.session = options.session;
+    this.session = link.session;
     this.#bytesLeft = wireLimit(options.limits);
-    client.on("error", this.#onError);
+    link.onSilence = () => this.cancel();
   }
 
   async flush(statements: readonly FlushStatement[], options: FlushOptions = {}): Promise<RoundOutcome> {
@@ -143,8 +128,7 @@ export class Lease implements Borrowed {
   }
 
   giveUpAfter(ms: number): void {
-    clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => this.cancel(), Math.min(ms, MAX_TIMER_MS));
+    this.#link.silence.set(ms);
   }
 
   startOver(): void {
@@ -152,7 +136,7 @@ export class Lease implements Borrowed {
   }
 
   assertConnected(): void {
-    if (this.#lost !== undefined) throw this.#lost;
+    if (this.#link.lost !== undefined) throw this.#link.lost;
   }
 
   letRun(): void {
@@ -166,24 +150,26 @@ export class Lease implements Borrowed {
   cancel(): void {
     if (this.#cancelled) return;
     this.#cancelled = true;
-    const { host, port, processID, secretKey } = this.#client;
-    if (!this.#lettingRun) cancelBackend({ host, port, processID, secretKey });
+    if (!this.#lettingRun) this.#link.cancel();
     // Nobody waits for what PostgreSQL makes of it.
-    this.#destroy();
+    this.#link.destroy();
   }
 
   /** Gives the connection back as it was lent, or destroys it where that can't be had. */
-  async end(): Promise<void> {
+  end(): void {
     this.#ended = true;
+    if (this.#isClean() || !this.#isAlive()) this.#giveBack();
+    else void this.#cleanUp().finally(() => this.#giveBack());
+  }
+
+  async #cleanUp(): Promise<void> {
     this.giveUpAfter(CLEAN_MS);
-    if (!this.#isClean()) {
-      // PostgreSQL's own word, not a memory of what was sent.
-      const open = this.#client.getTransactionStatus() !== "I";
-      if (this.#isAlive()) await this.#flush(open ? [ROLLBACK] : [], { last: true });
-    }
-    clearTimeout(this.#patience);
-    this.#client.off("error", this.#onError);
-    this.#client.release(!this.#isClean());
+    await this.#flush(this.#link.isInTransaction ? [ROLLBACK] : [], { last: true });
+  }
+
+  #giveBack(): void {
+    this.#link.silence.stop();
+    this.#options.pool.giveBack(this.#link, { clean: this.#isClean() });
   }
 
   #cleaning(): readonly FlushStatement[] {
@@ -197,11 +183,11 @@ export class Lease implements Borrowed {
   }
 
   #isAlive(): boolean {
-    return !this.#cancelled && this.#lost === undefined;
+    return !this.#cancelled && this.#link.lost === undefined;
   }
 
   #isClean(): boolean {
-    return this.#isAlive() && !this.#used && this.#client.getTransactionStatus() === "I";
+    return this.#isAlive() && !this.#used && !this.#link.isInTransaction;
   }
 
   async #flush(
@@ -219,7 +205,7 @@ export class Lease implements Borrowed {
       { maxBytes: maxBytes ?? this.#bytesLeft, slices, closing: prepared.takeClosing(), tail },
     );
     this.#used = true;
-    this.#client.query(round);
+    this.#link.run(round);
     const outcome = await round.outcome;
     if (maxBytes === undefined) this.#bytesLeft -= outcome.bytes;
     this.#remember(outgoing, outcome);
@@ -286,12 +272,8 @@ export class Lease implements Borrowed {
     const onlyCleaning = failure !== undefined && failure.at >= count && cleaned;
     if (failure === undefined || onlyCleaning) return { answers: asked, failure: undefined, bytes };
     // What PostgreSQL said when it ended a session on which nothing ran says more than that it is gone.
-    const lost = this.#lost !== undefined && "severity" in this.#lost ? this.#lost : undefined;
-    return { answers: asked, failure: { at: failure.at, error: lost ?? failure.error }, bytes };
-  }
-
-  #destroy(): void {
-    const { connection } = this.#client as unknown as { connection: Connection };
-    connection.stream.destroy(new Error("Connection terminated"));
+    const { lost } = this.#link;
+    const said = lost !== undefined && "severity" in lost ? lost : undefined;
+    return { answers: asked, failure: { at: failure.at, error: said ?? failure.error }, bytes };
   }
 }

@@ -1,7 +1,8 @@
 import type { TextRows, TextStatement } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Borrowed, Session } from "./lease.ts";
+import type { Borrowed } from "./lease.ts";
+import type { Session } from "./link.ts";
 
 /** What a position belongs to: those of another cluster, or of another timeline, mean nothing here. */
 export interface History {

@@ -1,0 +1,93 @@
+import type { Duplex } from "node:stream";
+import { Client, type ClientConfig } from "pg";
+import { type BackendKey, cancelBackend } from "./cancel-backend.ts";
+import { guardFrames } from "./frame-guard.ts";
+import { MovingTimer } from "./moving-timer.ts";
+import type { PreparedStatements } from "./prepared-statements.ts";
+import { type Round, RoundTooLargeError } from "./round.ts";
+import type { History } from "./write-token.ts";
+
+/** What is known of a connection for as long as it lives. */
+export interface Session {
+  readonly prepared: PreparedStatements;
+  /** Of the server at its other end, once that is known to take writes: while it runs, it stays the same. */
+  history: History | undefined;
+}
+
+export interface LinkOptions {
+  readonly config: ClientConfig;
+  /** The longest message that is taken from PostgreSQL. */
+  readonly maxMessageBytes: number;
+  readonly prepared: PreparedStatements;
+}
+
+// `pg` keeps the key for its own cancel(), which knows only queries of its own.
+type PgClient = Client &
+  Pick<BackendKey, "processID" | "secretKey"> & { readonly connection: { readonly stream: Duplex } };
+
+/** One connection to PostgreSQL, from its beginning to its end, whoever has it. */
+export class Link {
+  readonly session: Session;
+  readonly openedAt = performance.now();
+  /** When it was given back last. */
+  idleSince = 0;
+  /** Told of its loss, also while nobody has it. */
+  onLost: ((error: Error) => void) | undefined;
+  /** For how long it may be silent, where somebody waits for it. */
+  readonly silence = new MovingTimer(() => this.onSilence?.());
+  onSilence: (() => void) | undefined;
+  #lost: Error | undefined;
+  readonly #client: PgClient;
+
+  private constructor({ config, prepared }: LinkOptions) {
+    this.session = { prepared, history: undefined };
+    this.#client = new Client(config) as PgClient;
+    // From the start: PostgreSQL can end a connection in the very packet that opens it, and an error that nobody
+    // listens for would end the process.
+    this.#client.on("error", (error) => {
+      this.#lost ??= error;
+      this.onLost?.(error);
+    });
+  }
+
+  /** Fails as `pg` does. */
+  static async open(options: LinkOptions): Promise<Link> {
+    const link = new Link(options);
+    await link.#client.connect();
+    const { stream } = link.#client.connection;
+    guardFrames(stream, { maxBytes: options.maxMessageBytes, error: () => new RoundTooLargeError() });
+    return link;
+  }
+
+  /** What ended it, where it is no more. */
+  get lost(): Error | undefined {
+    return this.#lost;
+  }
+
+  /** PostgreSQL's own word, not a memory of what was sent. */
+  get isInTransaction(): boolean {
+    return this.#client.getTransactionStatus() !== "I";
+  }
+
+  /** The round tells by itself what came of it. */
+  run(round: Round): void {
+    this.#client.query(round);
+  }
+
+  /** Asks PostgreSQL, over a connection of its own, to give up what runs. */
+  cancel(): void {
+    const { host, port, processID, secretKey } = this.#client;
+    cancelBackend({ host, port, processID, secretKey });
+  }
+
+  /** Ends it where it stands. */
+  destroy(): void {
+    this.#client.connection.stream.destroy(new Error("Connection terminated"));
+  }
+
+  /** Ends it, with a word to PostgreSQL where that can be had. Resolves when it is closed. */
+  close(): Promise<void> {
+    this.silence.end();
+    return this.#client.end();
+  }
+}
