@@ -5,6 +5,7 @@ export {
   type BootstrapDatabaseOptions,
 } from "./bootstrap.ts";
 export { calledOff } from "./called-off.ts";
+export { ConnectionLostError } from "./connection-lost-error.ts";
 export { BootstrapError } from "./bootstrap-error.ts";
 export { ConnectError, type ConnectFailure } from "./connect-error.ts";
 export type { Notice, ResultRows, Statement } from "./connection.ts";

@@ -1,10 +1,12 @@
 import type { Duplex } from "node:stream";
+import { ConnectionLostError } from "@tandem/postgres";
 import { Client, type ClientConfig } from "pg";
 import { type BackendKey, cancelBackend } from "./cancel-backend.ts";
 import { guardFrames } from "./frame-guard.ts";
+import { MessageReader } from "./message-reader.ts";
 import { MovingTimer } from "./moving-timer.ts";
 import type { PreparedStatements } from "./prepared-statements.ts";
-import { type Round, RoundTooLargeError } from "./round.ts";
+import { type Carrier, type Round, RoundTooLargeError } from "./round.ts";
 import type { History } from "./write-token.ts";
 
 /** What is known of a connection for as long as it lives. */
@@ -20,6 +22,10 @@ export interface LinkOptions {
   readonly maxMessageBytes: number;
   readonly prepared: PreparedStatements;
 }
+
+const HEADER_BYTES = 5;
+const READY_FOR_QUERY = 0x5a;
+const IDLE = 0x49;
 
 // `pg` keeps the key for its own cancel(), which knows only queries of its own.
 type PgClient = Client &
@@ -37,6 +43,12 @@ export class Link {
   readonly silence = new MovingTimer(() => this.onSilence?.());
   onSilence: (() => void) | undefined;
   #lost: Error | undefined;
+  #round: Round | undefined;
+  #isInTransaction = false;
+  readonly #carrier: Carrier = {
+    write: (bytes) => void this.#client.connection.stream.write(bytes),
+    destroy: (error) => void this.#client.connection.stream.destroy(error),
+  };
   readonly #client: PgClient;
 
   private constructor({ config, prepared }: LinkOptions) {
@@ -46,6 +58,7 @@ export class Link {
     // listens for would end the process.
     this.#client.on("error", (error) => {
       this.#lost ??= error;
+      this.#end()?.lost(error);
       this.onLost?.(error);
     });
   }
@@ -56,7 +69,33 @@ export class Link {
     await link.#client.connect();
     const { stream } = link.#client.connection;
     guardFrames(stream, { maxBytes: options.maxMessageBytes, error: () => new RoundTooLargeError() });
+    link.#readFrom(stream);
     return link;
+  }
+
+  /**
+   * From now on what comes is read here: `pg` makes an object and several calls of each message, of which there are
+   * some thirty in a transaction. It goes on to hear what doesn't belong to a round.
+   */
+  #readFrom(stream: Duplex): void {
+    const ofPg = stream.listeners("data").at(-1) as (chunk: Buffer) => void;
+    const reader = new MessageReader((type, bytes, start, end) => {
+      if (this.#round === undefined) ofPg(bytes.subarray(start - HEADER_BYTES, end));
+      else if (type === READY_FOR_QUERY) {
+        this.#isInTransaction = bytes[start] !== IDLE;
+        this.#end()?.ready();
+      } else if (!this.#round.message(type, bytes, start, end)) {
+        ofPg(bytes.subarray(start - HEADER_BYTES, end));
+      }
+    });
+    stream.off("data", ofPg);
+    stream.on("data", (chunk: Buffer) => reader.read(chunk));
+  }
+
+  #end(): Round | undefined {
+    const round = this.#round;
+    this.#round = undefined;
+    return round;
   }
 
   /** What ended it, where it is no more. */
@@ -66,12 +105,15 @@ export class Link {
 
   /** PostgreSQL's own word, not a memory of what was sent. */
   get isInTransaction(): boolean {
-    return this.#client.getTransactionStatus() !== "I";
+    return this.#isInTransaction;
   }
 
-  /** The round tells by itself what came of it. */
+  /** One at a time. The round tells by itself what came of it. */
   run(round: Round): void {
-    this.#client.query(round);
+    if (this.#lost !== undefined)
+      return round.lost(new ConnectionLostError({ sent: "no", cause: this.#lost }));
+    this.#round = round;
+    round.begin(this.#carrier);
   }
 
   /** Asks PostgreSQL, over a connection of its own, to give up what runs. */

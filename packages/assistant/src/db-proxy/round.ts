@@ -1,7 +1,8 @@
 import type { TimeSlices } from "@tandem/rpc";
-import { type Connection, DatabaseError, type Submittable } from "pg";
+import { serialize } from "pg-protocol";
+import type { Description } from "./description.ts";
 import { encodingRound } from "./encode-round.ts";
-import type { Description, Field } from "./description.ts";
+import { type ParsedMessage, parseMessage } from "./parse-message.ts";
 import type { Bound } from "./values/encode-param.ts";
 
 /** A statement as it goes out: what is left out isn't asked for. */
@@ -53,13 +54,35 @@ export interface RoundOptions {
 
 type Part = "parse" | "describe" | "execute";
 
+/** What carries a round to PostgreSQL. */
+export interface Carrier {
+  write(bytes: Buffer): void;
+  /** Ends the connection; the round is then told that it is lost. */
+  destroy(error: Error): void;
+}
+
+// https://www.postgresql.org/docs/current/protocol-message-formats.html
+const TYPE = {
+  parseComplete: 0x31,
+  bindComplete: 0x32,
+  dataRow: 0x44,
+  commandComplete: 0x43,
+  error: 0x45,
+  copyInResponse: 0x47,
+  emptyQuery: 0x49,
+  rowDescription: 0x54,
+  noData: 0x6e,
+  portalSuspended: 0x73,
+  parameterDescription: 0x74,
+} as const;
+
 /**
  * One exchange with PostgreSQL in its extended protocol: statements in one write that ends in one Sync, and all
- * that comes back until ReadyForQuery. PostgreSQL skips what is behind a statement that fails. `pg` runs it as one
- * of its queries (`client.query(round)`), as it does pg-cursor's. It is settled once, by ReadyForQuery or by the
- * connection's end, which it brings about itself where more comes than `maxBytes`: reading on would only take time.
+ * that comes back until ReadyForQuery. PostgreSQL skips what is behind a statement that fails. It is settled once, by
+ * ReadyForQuery or by the connection's end, which it brings about itself where more comes than `maxBytes`: reading on
+ * would only take time.
  */
-export class Round implements Submittable {
+export class Round {
   readonly outcome: Promise<RoundOutcome>;
   readonly #statements: readonly Outgoing[];
   readonly #options: RoundOptions;
@@ -68,8 +91,7 @@ export class Round implements Submittable {
   // PostgreSQL answers in order: the statement whose answer is next, and the part of it.
   #at = 0;
   #part: Part = "parse";
-  #connection: Connection | undefined;
-  #prepares = false;
+  #carrier: Carrier | undefined;
   #paramTypes: readonly number[] = [];
   #bytes = 0;
   #failure: RoundOutcome["failure"];
@@ -84,36 +106,82 @@ export class Round implements Submittable {
     this.#settle = resolve;
   }
 
-  /** Called by `pg` when it is this round's turn. */
-  submit(connection: Connection): void {
-    this.#connection = connection;
-    // `pg` hands on everything but these, which most rounds have none of.
-    this.#prepares = this.#statements.some(({ parse, describe }) => parse !== undefined || describe === true);
-    if (this.#prepares) {
-      connection.on("parseComplete", this.#onParse);
-      connection.on("parameterDescription", this.#onParameters);
-      connection.on("noData", this.#onNoData);
-    }
-    const { stream } = connection;
+  /** Sends it. */
+  begin(carrier: Carrier): void {
+    this.#carrier = carrier;
     // What can't be sent is a defect, and nothing of it has been sent.
-    const fail = (error: unknown): void => void stream.destroy(error instanceof Error ? error : undefined);
+    const fail = (error: unknown): void => carrier.destroy(error as Error);
     try {
       const round = this.#options.slices.run(encodingRound(this.#statements, this.#options));
-      if (round instanceof Promise) round.then((bytes) => stream.write(bytes)).catch(fail);
-      else stream.write(round);
+      if (round instanceof Promise) round.then((bytes) => carrier.write(bytes)).catch(fail);
+      else carrier.write(round);
     } catch (error) {
       fail(error);
     }
   }
 
-  readonly #onParse = (): void => {
-    const answer = this.#next("parse");
-    if (answer !== undefined) answer.parsed = true;
-  };
-  readonly #onParameters = (message: { dataTypeIDs: number[] }): void => {
-    this.#paramTypes = message.dataTypeIDs;
-  };
-  readonly #onNoData = (): void => this.handleRowDescription({ fields: [] });
+  /** A message came that isn't ReadyForQuery: false where it isn't one of a round. */
+  message(type: number, bytes: Buffer, start: number, end: number): boolean {
+    switch (type) {
+      case TYPE.bindComplete:
+        return true;
+      case TYPE.dataRow:
+        this.#onRow(bytes, start, end);
+        return true;
+      case TYPE.commandComplete: {
+        const answer = this.#next("execute");
+        // Without the NUL at its end.
+        if (answer !== undefined) answer.tag = bytes.toString("latin1", start, end - 1);
+        return true;
+      }
+      case TYPE.emptyQuery:
+      case TYPE.portalSuspended:
+        this.#next("execute");
+        return true;
+      case TYPE.parseComplete: {
+        const answer = this.#next("parse");
+        if (answer !== undefined) answer.parsed = true;
+        return true;
+      }
+      case TYPE.noData:
+        this.#onDescription([]);
+        return true;
+      case TYPE.rowDescription:
+      case TYPE.parameterDescription:
+      case TYPE.error:
+      case TYPE.copyInResponse:
+        this.#onParsed(parseMessage(bytes, start, end));
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** ReadyForQuery came: nothing more does. */
+  ready(): void {
+    this.#settle({ answers: this.#answers, failure: this.#failure, bytes: this.#bytes });
+  }
+
+  /** The connection is gone. */
+  lost(error: Error): void {
+    this.#fail(error);
+    this.ready();
+  }
+
+  #onParsed(message: ParsedMessage): void {
+    switch (message.name) {
+      case "parameterDescription":
+        this.#paramTypes = message.dataTypeIDs;
+        return;
+      case "rowDescription":
+        return this.#onDescription(message.fields);
+      case "error":
+        // Until ReadyForQuery nobody knows the connection's state.
+        return this.#fail(message);
+      case "copyInResponse":
+        this.#carrier?.write(serialize.copyFail("A step can't copy."));
+    }
+  }
 
   /** Whose answer this part is. Undefined behind a failure, and for the tail. */
   #next(part: Part): Answer | undefined {
@@ -148,71 +216,40 @@ export class Round implements Submittable {
     }
   }
 
-  handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
-    const description = { paramTypes: this.#paramTypes, fields };
+  #onDescription(fields: Description["fields"]): void {
     const answer = this.#next("describe");
-    if (answer !== undefined) answer.description = description;
+    if (answer !== undefined) answer.description = { paramTypes: this.#paramTypes, fields };
   }
 
-  handleDataRow(message: { fields: (string | null)[]; length: number }): void {
+  #onRow(bytes: Buffer, start: number, end: number): void {
     if (this.#failure !== undefined) return;
-    this.#bytes += message.length;
+    this.#bytes += end - start;
     if (this.#bytes <= this.#options.maxBytes) {
-      this.#answers[this.#at]?.rows.push(message.fields);
+      this.#answers[this.#at]?.rows.push(readRow(bytes, start));
       return;
     }
     const error = new RoundTooLargeError();
     this.#fail(error);
-    this.#connection?.stream.destroy(error);
-  }
-
-  handleCommandComplete(message: { text: string }): void {
-    const answer = this.#next("execute");
-    if (answer !== undefined) answer.tag = message.text;
-  }
-
-  handlePortalSuspended(): void {
-    this.#next("execute");
-  }
-
-  handleEmptyQuery(): void {
-    this.handlePortalSuspended();
-  }
-
-  handleCopyInResponse(connection: Connection & { sendCopyFail(message: string): void }): void {
-    connection.sendCopyFail("A step can't copy.");
-  }
-
-  handleCopyData(): void {}
-
-  /**
-   * `pg` tells of an error and then forgets the round. PostgreSQL's own word is not the end: until ReadyForQuery
-   * nobody knows the connection's state.
-   */
-  handleError(error: Error): void {
-    this.#fail(error);
-    const connection = this.#connection;
-    if (!(error instanceof DatabaseError) || connection === undefined || connection.stream.destroyed) {
-      this.handleReadyForQuery();
-      return;
-    }
-    const end = (): void => {
-      connection.off("readyForQuery", end).off("end", end);
-      this.handleReadyForQuery();
-    };
-    connection.on("readyForQuery", end).on("end", end);
-  }
-
-  handleReadyForQuery(): void {
-    if (this.#prepares) {
-      this.#connection?.off("parseComplete", this.#onParse);
-      this.#connection?.off("parameterDescription", this.#onParameters);
-      this.#connection?.off("noData", this.#onNoData);
-    }
-    this.#settle({ answers: this.#answers, failure: this.#failure, bytes: this.#bytes });
+    this.#carrier?.destroy(error);
   }
 
   #fail(error: Error): void {
     this.#failure ??= { at: this.#at, error };
   }
+}
+
+const INT16_BYTES = 2;
+const INT32_BYTES = 4;
+
+function readRow(bytes: Buffer, start: number): (string | null)[] {
+  const row: (string | null)[] = [];
+  let at = start + INT16_BYTES;
+  for (let left = bytes.readInt16BE(start); left > 0; left -= 1) {
+    const length = bytes.readInt32BE(at);
+    at += INT32_BYTES;
+    // NULL has none.
+    row.push(length < 0 ? null : bytes.toString("utf8", at, at + length));
+    at += Math.max(length, 0);
+  }
+  return row;
 }

@@ -1,0 +1,45 @@
+const HEADER_BYTES = 5;
+
+/** A message of PostgreSQL's: its type, and where its content stands in a chunk that is only good for now. */
+export type OnMessage = (type: number, bytes: Buffer, start: number, end: number) => void;
+
+/** Finds PostgreSQL's messages in what comes over the wire, however that is cut into chunks. */
+export class MessageReader {
+  readonly #onMessage: OnMessage;
+  /** Of a message of which only a part has come, and how many bytes have come and have to come before more can be said. */
+  #parts: Buffer[] = [];
+  #have = 0;
+  #need = 0;
+
+  constructor(onMessage: OnMessage) {
+    this.#onMessage = onMessage;
+  }
+
+  read(chunk: Buffer): void {
+    const bytes = this.#parts.length === 0 ? chunk : this.#join(chunk);
+    if (bytes === undefined) return;
+    let at = 0;
+    let need = HEADER_BYTES;
+    while (bytes.length - at >= HEADER_BYTES) {
+      // The length counts itself, not the type before it.
+      need = 1 + bytes.readInt32BE(at + 1);
+      if (bytes.length - at < need) break;
+      this.#onMessage(bytes[at] ?? 0, bytes, at + HEADER_BYTES, at + need);
+      at += need;
+      need = HEADER_BYTES;
+    }
+    if (at === bytes.length) return;
+    this.#parts = [bytes.subarray(at)];
+    this.#have = bytes.length - at;
+    this.#need = need;
+  }
+
+  #join(chunk: Buffer): Buffer | undefined {
+    this.#parts.push(chunk);
+    this.#have += chunk.length;
+    if (this.#have < this.#need) return undefined;
+    const bytes = Buffer.concat(this.#parts);
+    this.#parts = [];
+    return bytes;
+  }
+}
