@@ -1,7 +1,7 @@
 import type { Interruptible } from "@tandem/rpc";
 import { serialize } from "pg-protocol";
+import type { MessageWriter } from "./message-writer.ts";
 import type { Outgoing } from "./round.ts";
-import type { Bound } from "./values/encode-param.ts";
 
 /**
  * A round as it goes over the wire, in one piece: each write of a socket costs as much as a small statement. `tail` is
@@ -10,20 +10,17 @@ import type { Bound } from "./values/encode-param.ts";
 export function* encodingRound(
   statements: readonly Outgoing[],
   { closing, tail }: { readonly closing: readonly string[]; readonly tail: Buffer | undefined },
+  writer: MessageWriter,
 ): Interruptible<Buffer> {
-  const messages = closing.map((name) => serialize.close({ type: "S", name }));
-  for (const { name, parse, describe, execute, running } of statements) {
-    if (parse !== undefined) messages.push(serialize.parse({ name, text: parse }));
-    if (describe === true) messages.push(serialize.describe({ type: "S", name }));
-    if (running !== undefined) messages.push(running);
-    if (execute !== undefined) {
-      // Only given on, not kept or changed.
-      messages.push(serialize.bind({ statement: name, values: execute.values as Bound[] }));
-      messages.push(serialize.execute(execute.maxRows === undefined ? {} : { rows: execute.maxRows }));
-    }
+  for (const name of closing) writer.add(serialize.close({ type: "S", name }));
+  for (const { text, name, parse, describe, execute, running } of statements) {
+    if (parse) writer.add(serialize.parse({ name, text }));
+    if (describe) writer.add(serialize.describe({ type: "S", name }));
+    if (running !== undefined) writer.add(running);
+    else if (execute !== undefined) writer.run(name, execute.values, execute.maxRows);
     yield;
   }
-  if (tail !== undefined) messages.push(tail);
-  messages.push(serialize.sync());
-  return Buffer.concat(messages);
+  if (tail !== undefined) writer.add(tail);
+  writer.add(serialize.sync());
+  return writer.take();
 }

@@ -1,10 +1,11 @@
 import { isStalePlan, type TextRows, type TextStatement } from "@tandem/postgres";
 import type { TimeSlices } from "@tandem/rpc";
+import { composeFlush, rememberPrepared } from "./compose-flush.ts";
 import type { Description } from "./description.ts";
 import { type DbProxyLimits, wireLimit } from "./limits.ts";
 import type { LinkPool } from "./link-pool.ts";
 import type { Link, Session } from "./link.ts";
-import { type Outgoing, Round, type RoundOutcome } from "./round.ts";
+import { Round, type RoundOutcome } from "./round.ts";
 import type { Bound } from "./values/encode-param.ts";
 
 /** A statement of a flush. */
@@ -53,13 +54,6 @@ export interface Borrowed {
    * standby is there all the same, and seen, but not replicated.
    */
   letRun(): void;
-}
-
-/** A statement as it goes out, and whose text it has. */
-interface Composed {
-  readonly text: string;
-  readonly own: boolean;
-  readonly sent: Outgoing;
 }
 
 export interface LeaseOptions {
@@ -116,9 +110,9 @@ export class Lease implements Borrowed {
     link.onSilence = () => this.cancel();
   }
 
-  async flush(statements: readonly FlushStatement[], options: FlushOptions = {}): Promise<RoundOutcome> {
-    if (this.#ended) throw new TypeError("The transaction is over, and so is its connection.");
-    return this.#flush(statements, options);
+  flush(statements: readonly FlushStatement[], options: FlushOptions = {}): Promise<RoundOutcome> {
+    if (!this.#ended) return this.#flush(statements, options);
+    return Promise.reject(new TypeError("The transaction is over, and so is its connection."));
   }
 
   async runAll(statements: readonly TextStatement[], options: FlushOptions = {}): Promise<TextRows> {
@@ -192,83 +186,34 @@ export class Lease implements Borrowed {
 
   async #flush(
     statements: readonly FlushStatement[],
-    { maxBytes, last }: FlushOptions,
+    { maxBytes, last = false }: FlushOptions,
   ): Promise<RoundOutcome> {
-    const { slices } = this.#options;
+    const { slices, limits } = this.#options;
     const { prepared } = this.session;
-    const tail = last === true ? this.#readyCleaning() : undefined;
-    const outgoing = this.#compose(
-      last === true && tail === undefined ? [...statements, ...this.#cleaning()] : statements,
+    const tail = last ? this.#readyCleaning() : undefined;
+    const outgoing = composeFlush(
+      last && tail === undefined ? [...statements, ...this.#cleaning()] : statements,
+      { prepared, keeping: limits.preparedStatements },
     );
-    const round = new Round(
-      outgoing.map(({ sent }) => sent),
-      { maxBytes: maxBytes ?? this.#bytesLeft, slices, closing: prepared.takeClosing(), tail },
-    );
+    const closing = prepared.takeClosing();
+    const round = new Round(outgoing, { maxBytes: maxBytes ?? this.#bytesLeft, slices, closing, tail });
     this.#used = true;
     this.#link.run(round);
     const outcome = await round.outcome;
-    if (maxBytes === undefined) this.#bytesLeft -= outcome.bytes;
-    this.#remember(outgoing, outcome);
-    this.#used = last !== true || outcome.failure !== undefined;
-    return this.#withoutCleaning(outcome, { count: statements.length, cleaned: last === true });
-  }
-
-  // What is left out where a statement is prepared already: its text, and to describe it.
-  #compose(statements: readonly FlushStatement[]): readonly Composed[] {
-    // Those that stand in this flush more than once are prepared once.
-    const named = new Map<string, string>();
-    return statements.map((statement) => {
-      const kept = this.#options.limits.preparedStatements && statement.once !== true;
-      if (statement.description === undefined) return this.#composeOwn(statement, kept, named);
-      return this.#composeCallers({ ...statement, description: statement.description }, kept, named);
-    });
-  }
-
-  #composeOwn({ text, execute }: FlushStatement, kept: boolean, named: Map<string, string>): Composed {
-    const run = execute === undefined ? {} : { execute };
-    if (!kept) return { text, own: true, sent: { name: "", parse: text, ...run } };
-    const { name, running, isPrepared } = this.session.prepared.own(text);
-    const ran = execute?.values.length === 0 && execute.maxRows === undefined ? { running } : run;
-    if (isPrepared || named.has(text)) return { text, own: true, sent: { name, ...ran } };
-    named.set(text, name);
-    return { text, own: true, sent: { name, parse: text, ...ran } };
-  }
-
-  #composeCallers(
-    { text, execute, description }: FlushStatement & Required<Pick<FlushStatement, "description">>,
-    keeping: boolean,
-    named: Map<string, string>,
-  ): Composed {
-    const { prepared } = this.session;
-    const run = execute === undefined ? {} : { execute };
-    const kept = keeping && prepared.keeps(text);
-    const known = description === "unknown" ? undefined : prepared.nameOf(text, description);
-    const found = named.get(text) ?? known;
-    if (kept && found !== undefined) return { text, own: false, sent: { name: found, ...run } };
-    const name = kept ? prepared.newName(text) : "";
-    if (kept) named.set(text, name);
-    return { text, own: false, sent: { name, parse: text, describe: true, ...run } };
-  }
-
-  // What PostgreSQL has not said that it prepared is not: an error before it skips a Parse, too.
-  #remember(outgoing: readonly Composed[], { answers, failure }: RoundOutcome): void {
-    const { prepared } = this.session;
-    for (const [at, { text, own, sent }] of outgoing.entries()) {
-      const { parsed, description } = answers[at] ?? {};
-      if (parsed !== true || sent.name === "") continue;
-      if (own) prepared.addOwn(text);
-      else if (description === undefined) prepared.discard(sent.name);
-      else prepared.add(text, sent.name, description);
-    }
+    const { answers, failure, bytes } = outcome;
+    if (maxBytes === undefined) this.#bytesLeft -= bytes;
+    rememberPrepared(outgoing, answers, prepared);
     // Somebody has taken them away (DEALLOCATE ALL, a pooler), or what one of them gives is not what it was.
     if (failure !== undefined && isStalePlan(failure.error)) prepared.forgetAll();
+    this.#used = !last || failure !== undefined;
+    return this.#withoutCleaning(outcome, { count: statements.length, cleaned: last });
   }
 
   #withoutCleaning(
     { answers, failure, bytes }: RoundOutcome,
     { count, cleaned }: { readonly count: number; readonly cleaned: boolean },
   ): RoundOutcome {
-    const asked = answers.slice(0, count);
+    const asked = answers.length > count ? answers.slice(0, count) : answers;
     const onlyCleaning = failure !== undefined && failure.at >= count && cleaned;
     if (failure === undefined || onlyCleaning) return { answers: asked, failure: undefined, bytes };
     // What PostgreSQL said when it ended a session on which nothing ran says more than that it is gone.

@@ -4,6 +4,7 @@ import { Client, type ClientConfig } from "pg";
 import { type BackendKey, cancelBackend } from "./cancel-backend.ts";
 import { guardFrames } from "./frame-guard.ts";
 import { MessageReader } from "./message-reader.ts";
+import { MessageWriter } from "./message-writer.ts";
 import { MovingTimer } from "./moving-timer.ts";
 import type { PreparedStatements } from "./prepared-statements.ts";
 import { type Carrier, type Round, RoundTooLargeError } from "./round.ts";
@@ -46,6 +47,7 @@ export class Link {
   #round: Round | undefined;
   #isInTransaction = false;
   readonly #carrier: Carrier = {
+    writer: new MessageWriter(),
     write: (bytes) => void this.#client.connection.stream.write(bytes),
     destroy: (error) => void this.#client.connection.stream.destroy(error),
   };

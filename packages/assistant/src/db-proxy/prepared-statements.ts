@@ -34,9 +34,13 @@ export class PreparedStatements {
     this.#own = own;
   }
 
-  own(text: string): OwnStatement & { readonly isPrepared: boolean } {
-    const statement = this.#own.of(text);
-    return { ...statement, isPrepared: this.#ownPrepared.has(text) };
+  /** One of our own, whether it is prepared or not. */
+  own(text: string): OwnStatement {
+    return this.#own.of(text);
+  }
+
+  isPrepared(own: string): boolean {
+    return this.#ownPrepared.has(own);
   }
 
   /** What runs these of our own, which take no values; undefined where they are not all prepared. */

@@ -2,18 +2,23 @@ import type { TimeSlices } from "@tandem/rpc";
 import { serialize } from "pg-protocol";
 import type { Description } from "./description.ts";
 import { encodingRound } from "./encode-round.ts";
+import type { MessageWriter } from "./message-writer.ts";
 import { type ParsedMessage, parseMessage } from "./parse-message.ts";
 import type { Bound } from "./values/encode-param.ts";
 
-/** A statement as it goes out: what is left out isn't asked for. */
+/** A statement as it goes out. */
 export interface Outgoing {
+  readonly text: string;
+  /** It is one of our own, not a caller's. */
+  readonly own: boolean;
   /** "" is PostgreSQL's unnamed statement, which the next one takes the place of. */
   readonly name: string;
-  readonly parse?: string;
-  readonly describe?: boolean;
-  readonly execute?: { readonly values: readonly Bound[]; readonly maxRows?: number };
-  /** In place of `execute`: the messages that run it, as they are. */
-  readonly running?: Buffer;
+  readonly parse: boolean;
+  readonly describe: boolean;
+  /** Left out where it is not to be run. */
+  readonly execute: { readonly values: readonly Bound[]; readonly maxRows?: number } | undefined;
+  /** In its place: the messages that run it, as they are. */
+  readonly running: Buffer | undefined;
 }
 
 /** What came back for a statement. */
@@ -54,8 +59,9 @@ export interface RoundOptions {
 
 type Part = "parse" | "describe" | "execute";
 
-/** What carries a round to PostgreSQL. */
+/** What carries a round to PostgreSQL, one at a time. */
 export interface Carrier {
+  readonly writer: MessageWriter;
   write(bytes: Buffer): void;
   /** Ends the connection; the round is then told that it is lost. */
   destroy(error: Error): void;
@@ -112,7 +118,7 @@ export class Round {
     // What can't be sent is a defect, and nothing of it has been sent.
     const fail = (error: unknown): void => carrier.destroy(error as Error);
     try {
-      const round = this.#options.slices.run(encodingRound(this.#statements, this.#options));
+      const round = this.#options.slices.run(encodingRound(this.#statements, this.#options, carrier.writer));
       if (round instanceof Promise) round.then((bytes) => carrier.write(bytes)).catch(fail);
       else carrier.write(round);
     } catch (error) {
@@ -203,14 +209,14 @@ export class Round {
       const statement = this.#statements[this.#at];
       if (statement === undefined) return;
       if (this.#part === "parse") {
-        if (statement.parse !== undefined) return;
+        if (statement.parse) return;
         this.#part = "describe";
       }
       if (this.#part === "describe") {
-        if (statement.describe === true) return;
+        if (statement.describe) return;
         this.#part = "execute";
       }
-      if (statement.execute !== undefined || statement.running !== undefined) return;
+      if (statement.execute !== undefined) return;
       this.#at += 1;
       this.#part = "parse";
     }
