@@ -43,11 +43,8 @@ export function createAdmission({ maxRunning, room, maxWaiting = room.size }: Ad
     const [next] = waiting;
     next?.();
   };
-  const enter = async (applicant: Applicant): Promise<void> => {
-    if (running < maxRunning) {
-      running += 1;
-      return;
-    }
+  /** Resolves when a place came free, and is taken. */
+  const wait = (applicant: Applicant): Promise<void> => {
     if (room.taken >= room.size || waiting.size >= maxWaiting) {
       const message = `Of those that run and wait there are too many (${running} and ${waiting.size} before this one, ${room.taken} wait in all): it was not begun. Try again soon.`;
       throw new HandlerError({ reason: "OVERLOADED", message });
@@ -56,7 +53,7 @@ export function createAdmission({ maxRunning, room, maxWaiting = room.size }: Ad
       const message = `${running} transactions run and ${room.taken} wait: this one's turn would come too late.`;
       throw new HandlerError({ reason: "OVERLOADED", message });
     }
-    await new Promise<void>((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       const leave = (): void => {
         waiting.delete(admit);
         room.taken -= 1;
@@ -83,16 +80,17 @@ export function createAdmission({ maxRunning, room, maxWaiting = room.size }: Ad
     run: async (applicant, task) => {
       if (applicant.signal.aborted || msLeft(applicant) <= 0) throw dropped(applicant);
       const waited = running >= maxRunning;
-      await enter(applicant);
-      const started = performance.now();
+      if (waited) await wait(applicant);
+      else running += 1;
       try {
         if (waited && msLeft(applicant) <= times.leastMs(0)) throw dropped(applicant);
-        return await task().finally(() => {
-          times.add({
-            ms: performance.now() - started,
-            through: !applicant.signal.aborted && msLeft(applicant) > 0,
-          });
-        });
+        const started = performance.now();
+        try {
+          return await task();
+        } finally {
+          const through = !applicant.signal.aborted && msLeft(applicant) > 0;
+          times.add({ ms: performance.now() - started, through });
+        }
       } finally {
         running -= 1;
         admitNext();

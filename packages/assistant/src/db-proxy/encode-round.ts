@@ -1,6 +1,6 @@
 import type { Interruptible } from "@tandem/rpc";
 import { serialize } from "pg-protocol";
-import type { MessageWriter } from "./message-writer.ts";
+import type { FrameWriter } from "./frame-writer.ts";
 import type { Outgoing } from "./round.ts";
 
 /**
@@ -10,7 +10,7 @@ import type { Outgoing } from "./round.ts";
 export function* encodingRound(
   statements: readonly Outgoing[],
   { closing, tail }: { readonly closing: readonly string[]; readonly tail: Buffer | undefined },
-  writer: MessageWriter,
+  writer: FrameWriter,
 ): Interruptible<Buffer> {
   for (const name of closing) writer.add(serialize.close({ type: "S", name }));
   for (const { text, name, parse, describe, execute, running } of statements) {

@@ -3,8 +3,8 @@ import { ConnectionLostError } from "@tandem/postgres";
 import { Client, type ClientConfig } from "pg";
 import { type BackendKey, cancelBackend } from "./cancel-backend.ts";
 import { guardFrames } from "./frame-guard.ts";
-import { MessageReader } from "./message-reader.ts";
-import { MessageWriter } from "./message-writer.ts";
+import { FrameReader } from "./frame-reader.ts";
+import { FrameWriter } from "./frame-writer.ts";
 import { MovingTimer } from "./moving-timer.ts";
 import type { PreparedStatements } from "./prepared-statements.ts";
 import { type Carrier, type Round, RoundTooLargeError } from "./round.ts";
@@ -47,7 +47,7 @@ export class Link {
   #round: Round | undefined;
   #isInTransaction = false;
   readonly #carrier: Carrier = {
-    writer: new MessageWriter(),
+    writer: new FrameWriter(),
     write: (bytes) => void this.#client.connection.stream.write(bytes),
     destroy: (error) => void this.#client.connection.stream.destroy(error),
   };
@@ -81,7 +81,7 @@ export class Link {
    */
   #readFrom(stream: Duplex): void {
     const ofPg = stream.listeners("data").at(-1) as (chunk: Buffer) => void;
-    const reader = new MessageReader((type, bytes, start, end) => {
+    const reader = new FrameReader((type, bytes, start, end) => {
       if (this.#round === undefined) ofPg(bytes.subarray(start - HEADER_BYTES, end));
       else if (type === READY_FOR_QUERY) {
         this.#isInTransaction = bytes[start] !== IDLE;

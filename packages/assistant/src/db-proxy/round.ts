@@ -2,7 +2,7 @@ import type { TimeSlices } from "@tandem/rpc";
 import { serialize } from "pg-protocol";
 import type { Description } from "./description.ts";
 import { encodingRound } from "./encode-round.ts";
-import type { MessageWriter } from "./message-writer.ts";
+import type { FrameWriter } from "./frame-writer.ts";
 import { type ParsedMessage, parseMessage } from "./parse-message.ts";
 import type { Bound } from "./values/encode-param.ts";
 
@@ -61,7 +61,7 @@ type Part = "parse" | "describe" | "execute";
 
 /** What carries a round to PostgreSQL, one at a time. */
 export interface Carrier {
-  readonly writer: MessageWriter;
+  readonly writer: FrameWriter;
   write(bytes: Buffer): void;
   /** Ends the connection; the round is then told that it is lost. */
   destroy(error: Error): void;

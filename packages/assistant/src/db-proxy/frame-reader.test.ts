@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { MessageReader } from "./message-reader.ts";
+import { FrameReader } from "./frame-reader.ts";
 
 const message = (type: string, content: string): Buffer => {
   const bytes = Buffer.from(`${type}....${content}`);
@@ -17,7 +17,7 @@ const bytes = Buffer.concat(messages.map(([type, content]) => message(type, cont
 
 it.each([1, 2, 3, 4, 5, 6, 7, 11, 100, 999, 1_000_000])("finds messages in chunks of %i bytes", (size) => {
   const found: (readonly [string, string])[] = [];
-  const reader = new MessageReader((type, chunk, start, end) => {
+  const reader = new FrameReader((type, chunk, start, end) => {
     found.push([String.fromCharCode(type), chunk.toString("utf8", start, end)]);
   });
   for (let at = 0; at < bytes.length; at += size) reader.read(bytes.subarray(at, at + size));
@@ -26,7 +26,7 @@ it.each([1, 2, 3, 4, 5, 6, 7, 11, 100, 999, 1_000_000])("finds messages in chunk
 
 it("joins a message of many chunks once, not with each of them", () => {
   const lengths: number[] = [];
-  const reader = new MessageReader((_, chunk) => lengths.push(chunk.length));
+  const reader = new FrameReader((_, chunk) => lengths.push(chunk.length));
   const large = message("D", "x".repeat(10_000));
   for (let at = 0; at < large.length; at += 100) reader.read(large.subarray(at, at + 100));
   expect(lengths).toEqual([large.length]);

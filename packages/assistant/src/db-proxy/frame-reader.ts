@@ -4,7 +4,7 @@ const HEADER_BYTES = 5;
 export type OnMessage = (type: number, bytes: Buffer, start: number, end: number) => void;
 
 /** Finds PostgreSQL's messages in what comes over the wire, however that is cut into chunks. */
-export class MessageReader {
+export class FrameReader {
   readonly #onMessage: OnMessage;
   /** Of a message of which only a part has come, and how many bytes have come and have to come before more can be said. */
   #parts: Buffer[] = [];

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { serialize } from "pg-protocol";
 import { expect, it } from "vitest";
-import { MessageWriter } from "./message-writer.ts";
+import { FrameWriter } from "./frame-writer.ts";
 import type { Bound } from "./values/encode-param.ts";
 
 const ofPg = (statement: string, values: readonly Bound[], maxRows?: number): Buffer =>
@@ -22,7 +22,7 @@ const anyRun = fc.record({
 });
 
 it("writes what pg would, flush after flush, of any size", () => {
-  const writer = new MessageWriter();
+  const writer = new FrameWriter();
   const property = fc.property(fc.array(anyRun, { maxLength: 6 }), (runs) => {
     for (const { statement, values, maxRows } of runs) {
       writer.add(serialize.sync());
@@ -35,7 +35,7 @@ it("writes what pg would, flush after flush, of any size", () => {
 });
 
 it("gives bytes that the next flush doesn't touch", () => {
-  const writer = new MessageWriter();
+  const writer = new FrameWriter();
   for (const size of [10, 5_000, 100_000, 10]) {
     writer.run("first", ["x".repeat(size)]);
     const first = writer.take();

@@ -13,7 +13,7 @@ const UNNAMED_PORTAL = 0;
 const EXECUTE_BYTES = 10;
 
 /** Messages to PostgreSQL, one behind the other in one piece, which one connection makes of one flush at a time. */
-export class MessageWriter {
+export class FrameWriter {
   #bytes = Buffer.allocUnsafe(FIRST_BYTES);
   #at = 0;
 
