@@ -69,6 +69,20 @@ const refuse = async (requestId: string, connection: TestConnection): Promise<un
   });
 };
 
+test("a receipt says refused where it has no response, and nowhere else", async () => {
+  await keep();
+  const insert = (state: string, response: string): Promise<unknown> =>
+    runSql(
+      database.urlFor(roles.app),
+      `INSERT INTO tandem.receipts (request_id, caller, state, fingerprint, response)
+       VALUES ('${idAt(Date.now())}', '${state} ${response}', '${state}', '', ${response})`,
+    );
+  await expect(insert("committed", "NULL")).rejects.toThrow("receipts_response_check");
+  await expect(insert("refused", "''")).rejects.toThrow("receipts_response_check");
+  await insert("committed", "''");
+  await insert("refused", "NULL");
+});
+
 describe("the room for receipts", () => {
   test("is there for the retention and a day ahead, and is made once", async () => {
     const connection = await connect();
