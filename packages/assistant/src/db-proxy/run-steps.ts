@@ -129,8 +129,9 @@ function unknownBehind(
   [next, ...others]: readonly Step[],
   { run, beliefs }: { readonly run: StepsRun; readonly beliefs: Beliefs },
 ): readonly string[] {
+  if (next === undefined) return [];
   // An error in a text that is asked about too early would hide what the steps before it say.
-  const asked = next === undefined ? [] : run.careful ? [next] : [next, ...others];
+  const asked = run.careful ? [next] : [next, ...others];
   return [...new Set(asked.map(({ runnable }) => runnable.sql))].filter(
     (text) => beliefs.of(text) === undefined,
   );
