@@ -1,6 +1,6 @@
 import { receiptFailure, type TextStatement, translateDatabaseError } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
-import { attempt } from "./attempt.ts";
+import { notCommitted } from "./attempt.ts";
 import { type Borrowed, toFlush } from "./lease.ts";
 import { readingToken } from "./write-token.ts";
 
@@ -17,10 +17,12 @@ export async function commit(
 ): Promise<string> {
   // A caller that left, or a connection that was lost, before this point: nothing is committed. After it, what
   // is answered is PostgreSQL's word or that nobody knows.
-  await attempt(signal, undefined, async () => {
+  try {
     signal.throwIfAborted();
     borrowed.assertConnected();
-  });
+  } catch (error) {
+    throw notCommitted(error, { signal, step: undefined });
+  }
   borrowed.letRun();
   // In one flush: where the receipt can't be inserted, PostgreSQL skips the COMMIT behind it.
   const token = readingToken(borrowed.session);

@@ -1,48 +1,26 @@
-import { once } from "node:events";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { createFakePostgres, type FakePostgres } from "../testing/fake-postgres.ts";
 import { LinkPool, type LinkPoolOptions } from "./link-pool.ts";
 import { Link } from "./link.ts";
 import { OwnStatements } from "./own-statements.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
 
-const message = (type: string, body: Buffer): Buffer => {
-  const length = Buffer.alloc(4);
-  length.writeInt32BE(4 + body.length);
-  return Buffer.concat([Buffer.from(type), length, body]);
-};
-const ready = [message("R", Buffer.alloc(4)), message("K", Buffer.alloc(8)), message("Z", Buffer.from("I"))];
-
-/** Takes connections as PostgreSQL does, and runs nothing. */
-let server: Server;
-let sockets: Socket[];
-let refusing: boolean;
+let server: FakePostgres;
 let pools: LinkPool[];
 beforeEach(async () => {
-  sockets = [];
+  server = await createFakePostgres();
   pools = [];
-  refusing = false;
-  server = createServer((socket) => {
-    socket.on("error", () => undefined);
-    if (refusing) return void socket.destroy();
-    sockets.push(socket);
-    socket.on("close", () => sockets.splice(sockets.indexOf(socket), 1));
-    socket.once("data", () => socket.write(Buffer.concat(ready)));
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
 });
 afterEach(async () => {
   await Promise.all(pools.map((pool) => pool.close()));
-  expect(sockets, "all connections are closed with their pool").toEqual([]);
-  server.close();
+  expect(server.sockets, "all connections are closed with their pool").toEqual([]);
+  await server[Symbol.asyncDispose]();
 });
 
 function createPool(options: Partial<LinkPoolOptions> = {}): {
   readonly pool: LinkPool;
   readonly lost: Error[];
 } {
-  const { port } = server.address() as AddressInfo;
   const lost: Error[] = [];
   const own = new OwnStatements();
   const pool = new LinkPool({
@@ -52,7 +30,7 @@ function createPool(options: Partial<LinkPoolOptions> = {}): {
     maxAgeMs: 60_000,
     open: () =>
       Link.open({
-        config: { host: "127.0.0.1", port, user: "role", password: "password", database: "database" },
+        config: server.config,
         maxMessageBytes: 1_024,
         prepared: new PreparedStatements(own),
       }),
@@ -123,7 +101,7 @@ it("tells of a link that is lost while nobody has it, and doesn't lend it", asyn
   const { pool, lost } = createPool();
   const link = await pool.take();
   pool.giveBack(link, { clean: true });
-  for (const socket of sockets) socket.destroy();
+  for (const socket of server.sockets) socket.destroy();
   await expect.poll(() => lost).toHaveLength(1);
   const next = await pool.take();
   expect(next).not.toBe(link);
@@ -132,11 +110,11 @@ it("tells of a link that is lost while nobody has it, and doesn't lend it", asyn
 
 it("has room again for a link that didn't come about, also for whoever waits for it", async () => {
   const { pool } = createPool();
-  refusing = true;
+  server.refusing = true;
   const [first, second] = [pool.take(), pool.take()];
   await expect(first).rejects.toThrow();
   await expect(second).rejects.toThrow();
-  refusing = false;
+  server.refusing = false;
   pool.giveBack(await pool.take(), { clean: true });
 });
 
@@ -145,7 +123,7 @@ it("closes what is idle for long", async () => {
   const link = await pool.take();
   const used = await pool.take();
   pool.giveBack(link, { clean: true });
-  await expect.poll(() => sockets).toHaveLength(1);
+  await expect.poll(() => server.sockets).toHaveLength(1);
   const next = await pool.take();
   expect(next).not.toBe(link);
   pool.giveBack(next, { clean: true });

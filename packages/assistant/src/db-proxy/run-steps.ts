@@ -169,6 +169,7 @@ async function judge({ ready, unknown, refusal }: Wave, judging: Judging): Promi
   if (failure !== undefined && failure.at < before) throw failureAt(undefined, judging);
   for (const [offset, sent] of ready.entries()) await judgeStep({ ...sent, at: before + offset }, judging);
   if (refusal !== undefined) throw refusal;
+  if (failure === undefined && unknown.length === 0) return;
   if (failure === undefined) return attempt(run.signal, undefined, () => learn(unknown, judging));
   const behind = before + ready.length;
   const next = work.steps[results.length];

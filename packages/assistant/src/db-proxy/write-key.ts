@@ -15,16 +15,25 @@ const LOCK = "UPDATE tandem.write_keys SET uses = uses + 1 WHERE slot = $1::inte
  * serialization_key until the transaction ends. Where another one had the key, a snapshot that was taken before it
  * came free is of no use: then all is begun anew, no step having run. Without a key ("") there is no such statement.
  */
-export async function inTurn<T>(
-  {
-    borrowed,
-    signal,
-    limits,
-  }: { readonly borrowed: Borrowed; readonly signal: AbortSignal; readonly limits: DbProxyLimits },
+export function inTurn<T>(
+  run: Turn,
   key: string,
   steps: (first: readonly FlushStatement[]) => Promise<T>,
 ): Promise<T> {
-  if (key === "") return steps([]);
+  return key === "" ? steps([]) : locked(run, key, steps);
+}
+
+interface Turn {
+  readonly borrowed: Borrowed;
+  readonly signal: AbortSignal;
+  readonly limits: DbProxyLimits;
+}
+
+async function locked<T>(
+  { borrowed, signal, limits }: Turn,
+  key: string,
+  steps: (first: readonly FlushStatement[]) => Promise<T>,
+): Promise<T> {
   const slot = createHash("sha256").update(key).digest().readUInt16BE(0) % SLOTS;
   const lock = { text: LOCK, execute: { values: [String(slot)] } };
   const until = Date.now() + limits.lockTimeoutMs;
