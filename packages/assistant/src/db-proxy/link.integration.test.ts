@@ -21,7 +21,7 @@ const statement: Outgoing = {
 };
 const fatal = message("E", "SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0");
 const error = message("E", "SERROR\0VERROR\0C22012\0Mdivision by zero\0\0");
-const row = message("D", Buffer.from([0, 2, 0, 0, 0, 1, 0x37, 255, 255, 255, 255]));
+const row = message("D", Buffer.from([0, 2, 255, 255, 255, 255, 0, 0, 0, 1, 0x37]));
 
 let server: FakePostgres;
 let link: Link;
@@ -61,7 +61,7 @@ it("gives what was answered, whatever else is said meanwhile", async () => {
   );
   expect(await round.outcome).toMatchObject({
     failure: undefined,
-    answers: [{ rows: [["7", null]], tag: "SELECT 1" }],
+    answers: [{ rows: [[null, "7"]], tag: "SELECT 1" }],
   });
 });
 
