@@ -113,6 +113,17 @@ describe("a message is read by hand", () => {
     }
   });
 
+  it("or refused where what stands in a small one claims to be large, and fits only into what is around both", () => {
+    const lie = new BinaryWriter().uint32(VALUES).uint32(20_000).finish();
+    const small = new BinaryWriter().uint32(LIST).bytes(lie).finish();
+    const unknown = new BinaryWriter()
+      .tag(99, WireType.LengthDelimited)
+      .bytes(new Uint8Array(19_995))
+      .finish();
+    const bytes = new BinaryWriter().uint32(VALUES).bytes(small).raw(unknown).finish();
+    expect(() => finish(read(bytes))).toThrow("ends beyond");
+  });
+
   it(`as deep as ${MAX_DEPTH} and no deeper, large or not`, () => {
     for (const text of ["", "x".repeat(20_000)]) {
       const deep = (depth: number): Uint8Array => {

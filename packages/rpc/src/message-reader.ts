@@ -40,12 +40,15 @@ export class MessageReader extends BinaryReader {
   readonly #bytes: Uint8Array;
   // Those that are too large for one go, and the one that is read: only in what is large something large can stand.
   readonly #open: OpenMessage[] = [];
+  /** Of the message that is read: nothing in it may end behind it. */
+  #end: number;
   #depth = 0;
   #tagAt = 0;
 
   constructor(bytes: Uint8Array) {
     super(bytes);
     this.#bytes = bytes;
+    this.#end = bytes.byteLength;
   }
 
   /** A field's number and type, as they stand before it: see `varintTag` and `lengthTag`. */
@@ -65,10 +68,15 @@ export class MessageReader extends BinaryReader {
   message<T>(target: T, readField: FieldReader<T>): void {
     const length = this.uint32();
     const end = this.pos + length;
+    const outerEnd = this.#end;
+    // Before it is left for later: of one that only claims to be large, what stands around it would be read first.
+    if (end > outerEnd) throw cutOff();
     if (length > SLICE_BYTES) return this.open(end, () => readField(this, target));
     this.#deeper();
+    this.#end = end;
     while (this.pos < end) readField(this, target);
     if (this.pos > end) throw cutOff();
+    this.#end = outerEnd;
     this.#depth -= 1;
   }
 
@@ -98,6 +106,7 @@ export class MessageReader extends BinaryReader {
   open(end: number, readField: () => void): void {
     this.#deeper();
     this.#open.push({ end, readField });
+    this.#end = end;
   }
 
   /** Goes on with what is open. Gives whether there was something left. */
@@ -109,6 +118,7 @@ export class MessageReader extends BinaryReader {
     } else {
       if (this.pos > inner.end) throw cutOff();
       this.#open.pop();
+      this.#end = this.#open.at(-1)?.end ?? 0;
       this.#depth -= 1;
     }
     return true;
