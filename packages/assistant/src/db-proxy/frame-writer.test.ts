@@ -34,6 +34,21 @@ it("writes what pg would, flush after flush, of any size", () => {
   fc.assert(property, { numRuns: 100 });
 });
 
+it("has room for all that stands between a statement's name and its values, however long the name is", () => {
+  const values = Array<null>(200).fill(null);
+  for (let before = 3_000; before < 4_096; before += 1) {
+    const writer = new FrameWriter();
+    writer.add(Buffer.alloc(before));
+    writer.run("x".repeat(63), values);
+    expect(
+      writer
+        .take()
+        .subarray(before)
+        .equals(ofPg("x".repeat(63), values)),
+    ).toBe(true);
+  }
+});
+
 it("gives bytes that the next flush doesn't touch", () => {
   const writer = new FrameWriter();
   for (const size of [10, 5_000, 100_000, 10]) {

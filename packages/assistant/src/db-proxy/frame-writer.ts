@@ -25,10 +25,10 @@ export class FrameWriter {
 
   /** Bind and Execute: runs a prepared statement, and gives no more rows than these where it is said. */
   run(statement: string, values: readonly Bound[], maxRows = 0): void {
-    this.#reserve(values.length * 2 + 32);
     const start = this.#begin("B");
     this.#bytes[this.#at++] = UNNAMED_PORTAL;
     this.#string(statement);
+    this.#reserve(values.length * 2);
     this.#bytes[this.#at++] = 0;
     this.#int16(values.length);
     for (const value of values) this.#int16(Buffer.isBuffer(value) ? BINARY : TEXT);
@@ -92,7 +92,7 @@ export class FrameWriter {
     this.#at = this.#bytes.writeUInt16BE(value, this.#at);
   }
 
-  /** Room for as many bytes, and for a little more. */
+  /** Room for as many bytes, and for a little more: what is of a fixed length, and begins the next message. */
   #reserve(bytes: number): void {
     const needed = this.#at + bytes + 32;
     if (needed <= this.#bytes.length) return;
