@@ -2,7 +2,7 @@ import type { DescField, DescMessage, DescOneof } from "@bufbuild/protobuf";
 import { Isolation, TransactionRequestSchema } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { describe, expect, it } from "vitest";
 import { givenTransaction } from "../testing/given.ts";
-import { finish } from "../testing/interruptible.ts";
+import { finish, partsOf } from "../testing/interruptible.ts";
 import { fingerprinting } from "./request-fingerprint.ts";
 
 const intOf = (value: bigint) => ({ kind: { case: "intValue", value } }) as const;
@@ -69,6 +69,14 @@ describe("the fingerprint of a request", () => {
       expect(fingerprint(each.request)).toBe(each.digest);
     },
   );
+
+  it.each([
+    ["steps, which may have no parameters", { steps: Array.from({ length: 10_000 }, () => ({})) }],
+    ["parameters", { steps: [stepOf(...Array.from({ length: 10_000 }, () => ({})))] }],
+    ["elements", { steps: [stepOf(given(listOf(...Array.from({ length: 10_000 }, () => ({})))))] }],
+  ])("is made in parts where there are many %s", (_, request) => {
+    expect(partsOf(fingerprinting(givenTransaction(request))).parts).toBeGreaterThan(5);
+  });
 
   it("looks at every field that a step has, and a value can be", () => {
     // What the contract gains has to be looked at, too: otherwise two different requests are taken for one.

@@ -14,14 +14,19 @@ export function* fingerprinting({
 }: Pick<GivenTransaction, "isolation" | "serializationKey" | "steps">): Interruptible<Uint8Array> {
   const lines = [JSON.stringify([isolation, serializationKey])];
   let sliceEnd = SLICE_LINES;
+  const isSliceOver = (): boolean => {
+    if (lines.length < sliceEnd) return false;
+    sliceEnd = lines.length + SLICE_LINES;
+    return true;
+  };
   for (const step of steps) {
     lines.push(headOf(step));
+    // Nobody has counted the steps by now.
+    if (isSliceOver()) yield;
     for (const param of step.params) {
       if (param.case === "listValue") yield* writingList(param.value, lines);
       else lines.push(lineOf(param));
-      if (lines.length < sliceEnd) continue;
-      sliceEnd = lines.length + SLICE_LINES;
-      yield;
+      if (isSliceOver()) yield;
     }
   }
   // JSON has no line break of its own: where a line ends is never in doubt, nor where a step does.
