@@ -20,6 +20,7 @@ const statement: Outgoing = {
   running: undefined,
 };
 const fatal = message("E", "SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0");
+const notice = message("N", "SNOTICE\0C00000\0Mhush\0\0");
 const error = message("E", "SERROR\0VERROR\0C22012\0Mdivision by zero\0\0");
 const row = message("D", Buffer.from([0, 2, 255, 255, 255, 255, 0, 0, 0, 1, 0x37]));
 
@@ -27,18 +28,21 @@ let server: FakePostgres;
 let link: Link;
 beforeEach(async () => {
   server = await createFakePostgres();
-  const prepared = new PreparedStatements(new OwnStatements());
-  link = await Link.open({ config: server.config, maxMessageBytes: 1_024, prepared });
+  link = await openLink();
 });
 afterEach(async () => {
   await link.close();
   await server[Symbol.asyncDispose]();
 });
 
-const begin = (): Round => {
+const openLink = (): Promise<Link> => {
+  const prepared = new PreparedStatements(new OwnStatements());
+  return Link.open({ config: server.config, maxMessageBytes: 1_024, prepared });
+};
+const begin = (on = link): Round => {
   const slices = createTimeSlices();
   const round = new Round([statement], { maxBytes: 1_024, slices, closing: [], tail: undefined });
-  link.run(round);
+  on.run(round);
   return round;
 };
 const say = (...messages: readonly Buffer[]): void => void server.sockets[0]?.write(Buffer.concat(messages));
@@ -50,7 +54,6 @@ const isOver = (round: Round): Promise<boolean> =>
 
 it("gives what was answered, whatever else is said meanwhile", async () => {
   const round = begin();
-  const notice = message("N", "SNOTICE\0C00000\0Mhush\0\0");
   say(
     notice,
     message("2"),
@@ -63,6 +66,18 @@ it("gives what was answered, whatever else is said meanwhile", async () => {
     failure: undefined,
     answers: [{ rows: [[null, "7"]], tag: "SELECT 1" }],
   });
+});
+
+it("goes on where a message begins in the very packet in which PostgreSQL is ready first, and ends in another", async () => {
+  server.behindReady = notice.subarray(0, 9);
+  const second = await openLink();
+  const round = begin(second);
+  server.sockets[1]?.write(
+    Buffer.concat([notice.subarray(9), message("2"), row, message("C", "SELECT 1\0"), message("Z", "I")]),
+  );
+  expect(await isOver(round)).toBe(true);
+  expect(await round.outcome).toMatchObject({ failure: undefined, answers: [{ tag: "SELECT 1" }] });
+  await second.close();
 });
 
 it("knows by PostgreSQL's own word whether a transaction is open", async () => {

@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { ConnectionLostError } from "@tandem/postgres";
 import { Client, type ClientConfig } from "pg";
@@ -30,7 +31,9 @@ const IDLE = 0x49;
 
 // `pg` keeps the key for its own cancel(), which knows only queries of its own.
 type PgClient = Client &
-  Pick<BackendKey, "processID" | "secretKey"> & { readonly connection: { readonly stream: Duplex } };
+  Pick<BackendKey, "processID" | "secretKey"> & {
+    readonly connection: EventEmitter & { readonly stream: Duplex };
+  };
 
 /** One connection to PostgreSQL, from its beginning to its end, whoever has it. */
 export class Link {
@@ -53,9 +56,17 @@ export class Link {
   };
   readonly #client: PgClient;
 
-  private constructor({ config, prepared }: LinkOptions) {
+  private constructor({ config, maxMessageBytes, prepared }: LinkOptions) {
     this.session = { prepared, history: undefined };
     this.#client = new Client(config) as PgClient;
+    const { connection } = this.#client;
+    // Before anything has come over the stream that stays: behind the word that PostgreSQL is ready, in the same packet, a
+    // message can begin.
+    connection.once(config.ssl ? "sslconnect" : "connect", () => {
+      const { stream } = connection;
+      guardFrames(stream, { maxBytes: maxMessageBytes, error: () => new RoundTooLargeError() });
+      this.#readFrom(stream);
+    });
     // From the start: PostgreSQL can end a connection in the very packet that opens it, and an error that nobody
     // listens for would end the process.
     this.#client.on("error", (error) => {
@@ -69,15 +80,12 @@ export class Link {
   static async open(options: LinkOptions): Promise<Link> {
     const link = new Link(options);
     await link.#client.connect();
-    const { stream } = link.#client.connection;
-    guardFrames(stream, { maxBytes: options.maxMessageBytes, error: () => new RoundTooLargeError() });
-    link.#readFrom(stream);
     return link;
   }
 
   /**
    * From now on what comes is read here: `pg` makes an object and several calls of each message, of which there are
-   * some thirty in a transaction. It goes on to hear what doesn't belong to a round.
+   * some thirty in a transaction. It goes on to hear what doesn't belong to a round: first of all, how it begins.
    */
   #readFrom(stream: Duplex): void {
     const ofPg = stream.listeners("data").at(-1) as (chunk: Buffer) => void;

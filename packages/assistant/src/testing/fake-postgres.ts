@@ -13,6 +13,8 @@ export interface FakePostgres extends AsyncDisposable {
   readonly sockets: readonly Socket[];
   /** Hangs up on whoever comes. */
   refusing: boolean;
+  /** Comes in one piece with its first word that it is ready. */
+  behindReady: Buffer;
 }
 
 /** A message of PostgreSQL's: its type, its length, its content. */
@@ -36,7 +38,7 @@ export async function createFakePostgres(): Promise<FakePostgres> {
     if (fake.refusing) return void socket.destroy();
     sockets.push(socket);
     socket.on("close", () => sockets.splice(sockets.indexOf(socket), 1));
-    socket.once("data", () => socket.write(READY));
+    socket.once("data", () => socket.write(Buffer.concat([READY, fake.behindReady])));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -45,6 +47,7 @@ export async function createFakePostgres(): Promise<FakePostgres> {
     config: { host: "127.0.0.1", port, user: "role", password: "password" },
     sockets,
     refusing: false,
+    behindReady: Buffer.alloc(0),
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy();
       server.close();
