@@ -102,6 +102,17 @@ it("isn't through with what failed until PostgreSQL is ready again", async () =>
   expect(link.lost).toBeUndefined();
 });
 
+it.each([
+  ["from here", "G"],
+  ["to here", "H"],
+])("is lost where PostgreSQL is about to copy %s, and what ran on it ends", async (_, type) => {
+  const round = begin();
+  // The Sync at a flush's end is a part of what would be copied: PostgreSQL isn't ready again.
+  say(message("2"), message(type, Buffer.alloc(3)), ...(type === "H" ? [message("d", "1\n")] : []));
+  expect(await isOver(round)).toBe(true);
+  expect((await round.outcome).failure).toMatchObject({ at: 0, error: link.lost });
+});
+
 it("tells what ran on it of its loss, and what is run later that nothing was sent", async () => {
   const round = begin();
   server.sockets[0]?.destroy();

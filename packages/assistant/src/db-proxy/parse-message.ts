@@ -6,8 +6,7 @@ import type { Field } from "./description.ts";
 export type ParsedMessage =
   | (DatabaseError & { readonly name: "error" })
   | { readonly name: "rowDescription"; readonly fields: readonly Field[] }
-  | { readonly name: "parameterDescription"; readonly dataTypeIDs: readonly number[] }
-  | { readonly name: "copyInResponse" };
+  | { readonly name: "parameterDescription"; readonly dataTypeIDs: readonly number[] };
 
 const HEADER_BYTES = 5;
 

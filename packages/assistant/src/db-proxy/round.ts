@@ -1,5 +1,4 @@
 import type { TimeSlices } from "@tandem/rpc";
-import { serialize } from "pg-protocol";
 import type { Description } from "./description.ts";
 import { encodingRound } from "./encode-round.ts";
 import type { FrameWriter } from "./frame-writer.ts";
@@ -74,7 +73,6 @@ const TYPE = {
   dataRow: 0x44,
   commandComplete: 0x43,
   error: 0x45,
-  copyInResponse: 0x47,
   emptyQuery: 0x49,
   rowDescription: 0x54,
   noData: 0x6e,
@@ -126,7 +124,10 @@ export class Round {
     }
   }
 
-  /** A message came that isn't ReadyForQuery: false where it isn't one of a round. */
+  /**
+   * A message came that isn't ReadyForQuery: false where it isn't one of a round. Those of COPY aren't: no step can copy,
+   * and to `pg`, which waits for none of them, they are the end of the connection.
+   */
   message(type: number, bytes: Buffer, start: number, end: number): boolean {
     switch (type) {
       case TYPE.bindComplete:
@@ -155,7 +156,6 @@ export class Round {
       case TYPE.rowDescription:
       case TYPE.parameterDescription:
       case TYPE.error:
-      case TYPE.copyInResponse:
         this.#onParsed(parseMessage(bytes, start, end));
         return true;
       default:
@@ -184,8 +184,6 @@ export class Round {
       case "error":
         // Until ReadyForQuery nobody knows the connection's state.
         return this.#fail(message);
-      case "copyInResponse":
-        this.#carrier?.write(serialize.copyFail("A step can't copy."));
     }
   }
 
