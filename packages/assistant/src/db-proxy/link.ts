@@ -3,7 +3,6 @@ import type { Duplex } from "node:stream";
 import { ConnectionLostError } from "@tandem/postgres";
 import { Client, type ClientConfig } from "pg";
 import { type BackendKey, cancelBackend } from "./cancel-backend.ts";
-import { guardFrames } from "./frame-guard.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import { MovingTimer } from "./moving-timer.ts";
@@ -63,9 +62,7 @@ export class Link {
     // Before anything has come over the stream that stays: behind the word that PostgreSQL is ready, in the same packet, a
     // message can begin.
     connection.once(config.ssl ? "sslconnect" : "connect", () => {
-      const { stream } = connection;
-      guardFrames(stream, { maxBytes: maxMessageBytes, error: () => new RoundTooLargeError() });
-      this.#readFrom(stream);
+      this.#readFrom(connection.stream, maxMessageBytes);
     });
     // From the start: PostgreSQL can end a connection in the very packet that opens it, and an error that nobody
     // listens for would end the process.
@@ -87,16 +84,19 @@ export class Link {
    * From now on what comes is read here: `pg` makes an object and several calls of each message, of which there are
    * some thirty in a transaction. It goes on to hear what doesn't belong to a round: first of all, how it begins.
    */
-  #readFrom(stream: Duplex): void {
+  #readFrom(stream: Duplex, maxMessageBytes: number): void {
     const ofPg = stream.listeners("data").at(-1) as (chunk: Buffer) => void;
-    const reader = new FrameReader((type, bytes, start, end) => {
-      if (this.#round === undefined) ofPg(bytes.subarray(start - HEADER_BYTES, end));
-      else if (type === READY_FOR_QUERY) {
-        this.#isInTransaction = bytes[start] !== IDLE;
-        this.#end()?.ready();
-      } else if (!this.#round.message(type, bytes, start, end)) {
-        ofPg(bytes.subarray(start - HEADER_BYTES, end));
-      }
+    const reader = new FrameReader(maxMessageBytes, {
+      onMessage: (type, bytes, start, end) => {
+        if (this.#round === undefined) ofPg(bytes.subarray(start - HEADER_BYTES, end));
+        else if (type === READY_FOR_QUERY) {
+          this.#isInTransaction = bytes[start] !== IDLE;
+          this.#end()?.ready();
+        } else if (!this.#round.message(type, bytes, start, end)) {
+          ofPg(bytes.subarray(start - HEADER_BYTES, end));
+        }
+      },
+      onRefused: () => void stream.destroy(new RoundTooLargeError()),
     });
     stream.off("data", ofPg);
     stream.on("data", (chunk: Buffer) => reader.read(chunk));
