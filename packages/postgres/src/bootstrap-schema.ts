@@ -32,5 +32,23 @@ export function schemaStatements(roles: DatabaseRoles): readonly string[] {
      )`,
     `ALTER TABLE tandem.migrations OWNER TO ${owner}`,
     `GRANT SELECT ON TABLE tandem.migrations TO ${app}`,
+    ...(roles.mirror === undefined ? [] : mirrorStatements(roles.mirror, { owner, app })),
+  ];
+}
+
+// `mirror` holds the functions that write the rows which another database decides about, and nothing else.
+function mirrorStatements(
+  role: string,
+  { owner, app }: { readonly owner: string; readonly app: string },
+): readonly string[] {
+  const mirror = quoteIdentifier(role);
+  const defaults = `ALTER DEFAULT PRIVILEGES FOR ROLE ${mirror}`;
+  return [
+    `CREATE SCHEMA IF NOT EXISTS mirror AUTHORIZATION ${mirror}`,
+    `ALTER SCHEMA mirror OWNER TO ${mirror}`,
+    `GRANT USAGE ON SCHEMA public, tandem TO ${mirror}`,
+    `GRANT USAGE ON SCHEMA mirror TO ${owner}, ${app}`,
+    `${defaults} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC`,
+    `${defaults} IN SCHEMA mirror GRANT EXECUTE ON FUNCTIONS TO ${app}`,
   ];
 }

@@ -6,7 +6,7 @@ import { postgresLimits } from "./limits.ts";
 import { quoteIdentifier, quoteLiteral } from "./quote.ts";
 import { toScramVerifier } from "./scram-verifier.ts";
 import { type Session, withSession } from "./session.ts";
-import { type DatabasePlan, rolesOf } from "./tandem-databases.ts";
+import { type DatabasePlan, type DatabaseRoles, rolesOf } from "./tandem-databases.ts";
 
 /** Whose server to prepare, and for which databases. */
 export interface BootstrapClusterOptions {
@@ -44,6 +44,7 @@ export async function bootstrapCluster(options: BootstrapClusterOptions): Promis
   for (const role of roles) verifiers.set(role, await toScramVerifier(passwordOf(role, passwords)));
   await withTurn(options, async (session) => {
     for (const [role, verifier] of verifiers) await prepareRole(session, role, verifier);
+    for (const { roles: each } of databases) await prepareMirrorRole(session, each);
     for (const database of databases) await limitRoles(session, database);
     await closeMaintenanceDatabases(session);
     for (const database of databases) await prepareOutside(session, database);
@@ -106,15 +107,33 @@ async function withAdmin(
 
 async function prepareRole(session: Session, role: string, verifier: string): Promise<void> {
   const name = quoteIdentifier(role);
+  await createRole(session, role);
+  await session.run(`ALTER ROLE ${name} LOGIN ${harmless} PASSWORD ${quoteLiteral(verifier)}`);
+  await leaveRoles(session, role);
+}
+
+/** Its functions are made by migrations: the owner may become it, and has none of its rights otherwise. */
+async function prepareMirrorRole(session: Session, { owner, mirror }: DatabaseRoles): Promise<void> {
+  if (mirror === undefined) return;
+  const name = quoteIdentifier(mirror);
+  await createRole(session, mirror);
+  await session.run(`ALTER ROLE ${name} NOLOGIN ${harmless} PASSWORD NULL`);
+  await leaveRoles(session, mirror);
+  await session.run(`GRANT ${name} TO ${quoteIdentifier(owner)} WITH ADMIN FALSE, INHERIT FALSE, SET TRUE`);
+}
+
+const harmless = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS";
+
+async function createRole(session: Session, role: string): Promise<void> {
   const known = await session.run("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", [role]);
   // Looked for first, so that the server's log has no error at each start; another starter may still be faster.
-  if (known.rows.length === 0) {
-    await runUnlessThere(session, `CREATE ROLE ${name}`, [duplicateObject, uniqueViolation]);
-  }
-  await session.run(
-    `ALTER ROLE ${name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS
-     PASSWORD ${quoteLiteral(verifier)}`,
-  );
+  if (known.rows.length > 0) return;
+  await runUnlessThere(session, `CREATE ROLE ${quoteIdentifier(role)}`, [duplicateObject, uniqueViolation]);
+}
+
+/** Takes it out of every role that it has got into. */
+async function leaveRoles(session: Session, role: string): Promise<void> {
+  const name = quoteIdentifier(role);
   const { rows } = await session.run(
     `SELECT m.roleid::regrole::text AS granted, m.grantor::regrole::text AS grantor
        FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = $1`,

@@ -45,6 +45,9 @@ export const farReachingFunctions: readonly FarReachingFunctions[] = [
 // What DbProxy's own statements call, its callers' aside: the clean-up of a connection, and the look-up of a receipt.
 const neededByDbProxy = "pg_advisory_unlock_all pg_logical_emit_message(boolean,text,text*";
 
+// What applies a row that another database decides about does it alone.
+const neededByMirror = "pg_advisory_xact_lock(bigint)";
+
 // PostgreSQL's own roles that would be of no use without a function: pg_dump, pg_restore and vacuumdb begin with
 // set_config, and pg_monitor is a member of pg_read_all_stats.
 const keptByRole: Readonly<Record<string, string>> = {
@@ -66,15 +69,16 @@ const keptByRole: Readonly<Record<string, string>> = {
  * - An owner or an app role that is new to the database, as in a copy of another plan's, comes too late for that. It
  *   is given what the owner until now has been given. Known is who has a right on the schema `tandem`: so this comes
  *   before the schema's own rights.
- * - The dbproxy role is always given what DbProxy's own sessions call.
+ * - The dbproxy role is always given what DbProxy's own sessions call, and the mirror's role what its functions call.
  */
-export function confineFunctions({ owner, app, dbproxy }: DatabaseRoles): string {
+export function confineFunctions({ owner, app, dbproxy, mirror }: DatabaseRoles): string {
   const names = farReachingFunctions.map((functions) => functions.names).join(" ");
   const all = signaturePattern(names);
   const wanted = [
     ...[owner, app].map((role) => grant(role, names, "if new")),
     ...Object.entries(keptByRole).map(([role, which]) => grant(role, which, "with PUBLIC's")),
     ...(dbproxy === undefined ? [] : [grant(dbproxy, neededByDbProxy, "always")]),
+    ...(mirror === undefined ? [] : [grant(mirror, neededByMirror, "always")]),
   ];
   return `DO ${quoteLiteral(`
 DECLARE

@@ -40,6 +40,8 @@ const reasonByCode: ReadonlyMap<string, Reason> = new Map([
   ["57P03", "DATABASE_UNAVAILABLE"],
   ["57P04", "DATABASE_UNAVAILABLE"],
   ["57P05", "DATABASE_UNAVAILABLE"],
+  // Of our own: a write on the side that doesn't decide about the row.
+  ["TD001", "NOT_AUTHORITATIVE"],
   ["XX001", "DATA_CORRUPTED"],
   ["XX002", "DATA_CORRUPTED"],
 ]);
@@ -83,6 +85,7 @@ const spokenReasons: ReadonlySet<Reason> = new Set([
   "DEADLOCK",
   "LOCK_TIMEOUT",
   "NOT_PRIMARY",
+  "NOT_AUTHORITATIVE",
   "TRANSACTION_TIMEOUT",
 ]);
 

@@ -14,21 +14,28 @@ export interface DatabaseRoles {
   readonly app: string;
   /** May connect, and otherwise do what is granted to it table by table, which is nothing to begin with. */
   readonly dbproxy?: string;
+  /** Nobody connects as this one: what writes the rows that another database decides about runs as it. */
+  readonly mirror?: string;
 }
 
 /** The gateway's database. */
 export const gatewayDatabase: DatabasePlan = {
   name: "gateway",
-  roles: { owner: "gateway_owner", app: "gateway_app" },
+  roles: { owner: "gateway_owner", app: "gateway_app", mirror: "gateway_mirror" },
 };
 
 /** The assistant's database. */
 export const assistantDatabase: DatabasePlan = {
   name: "assistant",
-  roles: { owner: "assistant_owner", app: "assistant_app", dbproxy: "assistant_dbproxy" },
+  roles: {
+    owner: "assistant_owner",
+    app: "assistant_app",
+    dbproxy: "assistant_dbproxy",
+    mirror: "assistant_mirror",
+  },
 };
 
-/** All the roles of a database. */
+/** The roles of a database that connect to it. */
 export function rolesOf({ roles }: DatabasePlan): readonly string[] {
   return [roles.owner, roles.app, ...(roles.dbproxy === undefined ? [] : [roles.dbproxy])];
 }

@@ -1,0 +1,138 @@
+import type { Database } from "../create-database.ts";
+
+/** An aggregate that the other side doesn't have as it is, taken by one relay for a while. */
+export interface OutboxEntry {
+  readonly id: string;
+  /** The newest when it was taken. */
+  readonly version: bigint;
+  /** How often it has been taken since it last changed, this time included. */
+  readonly attempts: number;
+  /** Why the other side refused it the last time. */
+  readonly refusal: string | undefined;
+}
+
+/** What is to be brought to the other side. */
+export interface MirrorItem {
+  readonly id: string;
+  readonly version: bigint;
+  /** The row by its columns, as JSON, with its children; undefined where it was deleted. */
+  readonly state: string | undefined;
+  /** In PostgreSQL's form. */
+  readonly updatedAt: string;
+}
+
+export interface Backlog {
+  readonly pending: number;
+  readonly parked: number;
+  /** Of what is not parked; 0 where there is nothing. */
+  readonly oldestAgeMs: number;
+}
+
+/** What the other side lacks, of all aggregates of a database. */
+export interface Outbox {
+  /** Takes what is due, the longest waiting first. Who dies with it leaves it to others when `leaseMs` is over. */
+  take(
+    aggregate: string,
+    options: { readonly limit: number; readonly leaseMs: number },
+  ): Promise<OutboxEntry[]>;
+  /** What these ids are at the moment; nothing of one that was deleted so long ago that it is forgotten. */
+  read(aggregate: string, ids: readonly string[]): Promise<MirrorItem[]>;
+  /** The other side has these versions. What has changed again stays. */
+  delivered(aggregate: string, brought: readonly Brought[]): Promise<void>;
+  /** To be tried again so much later, unless they have changed meanwhile: then at once. */
+  postpone(
+    aggregate: string,
+    entries: readonly Pick<OutboxEntry, "id" | "version">[],
+    byMs: number,
+  ): Promise<void>;
+  /** The other side refuses it: to be tried again so much later. */
+  park(
+    aggregate: string,
+    entry: Pick<OutboxEntry, "id" | "version">,
+    refusal: string,
+    forMs: number,
+  ): Promise<void>;
+  has(aggregate: string, id: string): Promise<boolean>;
+  backlog(): Promise<Backlog>;
+}
+
+export interface Brought {
+  readonly id: string;
+  readonly version: bigint;
+}
+
+/** Of a database that has been migrated for it, by a role that may read and write the outbox. */
+export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbox {
+  const idsOf = (entries: readonly { readonly id: string }[]): string[] => entries.map(({ id }) => id);
+  const versionsOf = (entries: readonly { readonly version: bigint }[]): bigint[] =>
+    entries.map(({ version }) => version);
+  return {
+    take: async (aggregate, { limit, leaseMs }) => {
+      const rows = await sql<{ id: string; version: string; attempts: number; refusal: string | null }>`
+        UPDATE tandem.outbox AS o
+        SET due_at = clock_timestamp() + make_interval(secs => ${leaseMs / 1_000}), attempts = o.attempts + 1
+        FROM (
+          SELECT aggregate, id FROM tandem.outbox
+          WHERE aggregate = ${aggregate} AND due_at <= clock_timestamp()
+          ORDER BY due_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
+        ) AS due
+        WHERE o.aggregate = due.aggregate AND o.id = due.id
+        RETURNING o.id::text, o.version::text, o.attempts, o.refusal`;
+      return rows.map(({ id, version, attempts, refusal }) => {
+        return { id, version: BigInt(version), attempts, refusal: refusal ?? undefined };
+      });
+    },
+    read: async (aggregate, ids) => {
+      const rows = await run({
+        text: `SELECT id::text, version::text, state::text, updated_at::text FROM mirror.read_${checked(aggregate)}($1::uuid[])`,
+        values: [`{${ids.join(",")}}`],
+        rowsAsArrays: true,
+      });
+      // Four texts, as asked for.
+      return (rows as unknown as readonly (readonly [string, string, string | null, string])[]).map(
+        ([id, version, state, updatedAt]) => ({
+          id,
+          version: BigInt(version),
+          state: state ?? undefined,
+          updatedAt,
+        }),
+      );
+    },
+    delivered: async (aggregate, brought) => {
+      await sql`
+        DELETE FROM tandem.outbox o
+        USING unnest(${idsOf(brought)}::uuid[], ${versionsOf(brought)}::int8[]) AS sent (id, version)
+        WHERE o.aggregate = ${aggregate} AND o.id = sent.id AND o.version <= sent.version`;
+    },
+    postpone: async (aggregate, entries, byMs) => {
+      await sql`
+        UPDATE tandem.outbox o SET due_at = clock_timestamp() + make_interval(secs => ${byMs / 1_000})
+        FROM unnest(${idsOf(entries)}::uuid[], ${versionsOf(entries)}::int8[]) AS taken (id, version)
+        WHERE o.aggregate = ${aggregate} AND o.id = taken.id AND o.version = taken.version`;
+    },
+    park: async (aggregate, { id, version }, refusal, forMs) => {
+      await sql`
+        UPDATE tandem.outbox
+        SET refusal = ${refusal}, due_at = clock_timestamp() + make_interval(secs => ${forMs / 1_000})
+        WHERE aggregate = ${aggregate} AND id = ${id} AND version = ${String(version)}`;
+    },
+    has: async (aggregate, id) => {
+      const rows = await sql`SELECT FROM tandem.outbox WHERE aggregate = ${aggregate} AND id = ${id}`;
+      return rows.length > 0;
+    },
+    backlog: async () => {
+      const [row] = await sql<{ pending: string; parked: string; oldest: number }>`
+        SELECT count(*) FILTER (WHERE refusal IS NULL) AS pending, count(*) FILTER (WHERE refusal IS NOT NULL) AS parked,
+          coalesce(extract(epoch FROM clock_timestamp() - min(dirty_at) FILTER (WHERE refusal IS NULL)), 0)::float8 AS oldest
+        FROM tandem.outbox`;
+      const { pending = 0, parked = 0, oldest = 0 } = row ?? {};
+      return { pending: Number(pending), parked: Number(parked), oldestAgeMs: oldest * 1_000 };
+    },
+  };
+}
+
+/** It becomes part of a function's name. */
+function checked(aggregate: string): string {
+  if (/^[a-z][a-z_]{0,39}$/.test(aggregate)) return aggregate;
+  throw new TypeError(`"${aggregate}" is not the name of an aggregate.`);
+}

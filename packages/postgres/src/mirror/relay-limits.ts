@@ -1,0 +1,23 @@
+/** What bounds a relay. */
+export interface RelayLimits {
+  /** How many are taken, and sent, at once. */
+  readonly batchSize: number;
+  /** How long what is taken is its alone: longer than a batch takes, and what a relay that died leaves waits for so long. */
+  readonly leaseMs: number;
+  /** How often it looks by itself. */
+  readonly pollIntervalMs: number;
+  /** Between two tries while the other side can't be reached, or of one that it doesn't take yet. */
+  readonly minRetryMs: number;
+  readonly maxRetryMs: number;
+  /** How soon what is refused for good is tried again. */
+  readonly parkedRetryMs: number;
+}
+
+export const defaultRelayLimits: RelayLimits = {
+  batchSize: 500,
+  leaseMs: 30_000,
+  pollIntervalMs: 1_000,
+  minRetryMs: 100,
+  maxRetryMs: 10_000,
+  parkedRetryMs: 24 * 60 * 60_000,
+};

@@ -1,0 +1,231 @@
+import { createLogger, HandlerError, TransportError, StatusCode } from "@tandem/rpc";
+import { runSql, waitFor } from "@tandem/testkit";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { createMirroredPair, type MirroredPair } from "../testing/mirrored-pair.ts";
+import { translateDatabaseError } from "../translate-database-error.ts";
+import { createOutbox, type MirrorItem, type Outbox } from "./outbox.ts";
+import { type MirroredAggregate, type Relay, startRelay } from "./relay.ts";
+import type { RelayLimits } from "./relay-limits.ts";
+
+let pair: MirroredPair;
+let outbox: Outbox;
+let log: Record<string, unknown>[];
+let relays: AsyncDisposableStack;
+beforeAll(async () => {
+  pair = await createMirroredPair("relay_test");
+  outbox = createOutbox(pair.east.database);
+});
+beforeEach(async () => {
+  log = [];
+  relays = new AsyncDisposableStack();
+  for (const { ownerUrl } of [pair.east, pair.west]) {
+    await runSql(ownerUrl, "TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones");
+  }
+});
+afterEach(() => relays.disposeAsync());
+afterAll(() => pair[Symbol.asyncDispose]());
+
+const idOf = (number: number): string => `01990000-0000-7000-8000-${String(number).padStart(12, "0")}`;
+
+const write = (text: string): Promise<unknown> => runSql(pair.east.url, text);
+
+async function contents(side: "east" | "west"): Promise<unknown> {
+  return runSql(
+    pair[side].url,
+    `SELECT to_jsonb(n) AS row FROM notes n UNION ALL SELECT to_jsonb(l) FROM note_lines l UNION ALL SELECT to_jsonb(t) FROM tags t
+     ORDER BY 1`,
+  );
+}
+
+/** Applies it to the other database, as the handler of a service does. */
+async function apply(aggregate: string, { id, version, state }: MirrorItem): Promise<Error | undefined> {
+  try {
+    const text = `SELECT outcome FROM mirror.apply_${aggregate}($1, $2, $3)`;
+    await pair.west.database.run({ text, values: [id, String(version), state ?? null] });
+    return undefined;
+  } catch (error) {
+    return translateDatabaseError(error);
+  }
+}
+
+type Deliver = MirroredAggregate["deliver"];
+
+const applying =
+  (aggregate: string): Deliver =>
+  (items) =>
+    Promise.all(items.map((item) => apply(aggregate, item)));
+
+/** A relay between the two, until the test ends; what is given takes the place of how notes are delivered. */
+function startTestRelay(deliver: Deliver = applying("note"), limits: Partial<RelayLimits> = {}): Relay {
+  const destination = { write: (line: string) => void log.push(JSON.parse(line)) };
+  const logger = createLogger({ service: "test", level: "info", destination });
+  const tags: MirroredAggregate = {
+    name: "tag",
+    deliver: applying("tag"),
+    refersTo: ({ state = "null" }) => {
+      const { note_id: id } = JSON.parse(state) as { note_id?: string };
+      return id === undefined ? undefined : { aggregate: "note", id };
+    },
+  };
+  const aggregates = [{ name: "note", deliver }, tags];
+  const running = { outbox, aggregates, logger, limits: { pollIntervalMs: 20, minRetryMs: 5, ...limits } };
+  return relays.use(startRelay(running));
+}
+
+async function mirrored(): Promise<void> {
+  await waitFor(async () => (await outbox.backlog()).pending === 0, { describe: "an empty outbox" });
+  expect(await contents("west")).toEqual(await contents("east"));
+}
+
+it("brings what was written, changed and deleted, and what refers to something after that", async () => {
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(1)}', 'one'), ('${idOf(2)}', 'two')`);
+  await write(`INSERT INTO tags (id, note_id, name) VALUES ('${idOf(3)}', '${idOf(1)}', 't')`);
+  startTestRelay();
+  await mirrored();
+  await write(
+    `UPDATE notes SET title = 'other' WHERE id = '${idOf(1)}'; DELETE FROM notes WHERE id = '${idOf(2)}'`,
+  );
+  await mirrored();
+  await write("DELETE FROM notes");
+  await mirrored();
+  expect(await contents("west")).toEqual([]);
+  expect(log).toEqual([]);
+});
+
+it("begins at once when it is woken", async () => {
+  const relay = startTestRelay(applying("note"), { pollIntervalMs: 60_000 });
+  await waitFor(async () => (await outbox.backlog()).pending === 0, { describe: "its first look" });
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(1)}', 'one')`);
+  relay.wake();
+  await mirrored();
+});
+
+it("waits where the other side can't be reached, says so once, and loses nothing", async () => {
+  let tries = 0;
+  let down = true;
+  const details = "no connection";
+  startTestRelay(async (items, signal) => {
+    tries += 1;
+    if (down)
+      throw new TransportError({
+        code: StatusCode.UNAVAILABLE,
+        sent: "no",
+        method: "",
+        address: "",
+        details,
+      });
+    return applying("note")(items, signal);
+  });
+  await write(
+    `INSERT INTO notes (id, title) SELECT gen_random_uuid(), 'n' || i FROM generate_series(1, 20) i`,
+  );
+  await waitFor(() => tries > 3, { describe: "tries" });
+  expect(await contents("west")).toEqual([]);
+  down = false;
+  await mirrored();
+  expect(log.map(({ msg }) => msg)).toEqual([
+    "the mirror can't be brought up to date: it is tried again",
+    "the mirror is reached again",
+  ]);
+});
+
+it("parks what is refused for good, says which, and goes on with the rest", async () => {
+  const poison = idOf(7);
+  const message = "Not this one.";
+  startTestRelay(async (items) =>
+    Promise.all(
+      items.map(async (item) => {
+        if (item.id === poison && item.state?.includes("bad") === true) {
+          return new HandlerError({ reason: "CHECK_VIOLATION", message });
+        }
+        return apply("note", item);
+      }),
+    ),
+  );
+  await write(`INSERT INTO notes (id, title) VALUES ('${poison}', 'bad'), ('${idOf(8)}', 'good')`);
+  await waitFor(async () => (await outbox.backlog()).parked === 1, { describe: "it to be parked" });
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(9)}', 'later')`);
+  await waitFor(async () => ((await contents("west")) as unknown[]).length === 2, { describe: "the rest" });
+  expect(log).toMatchObject([{ level: "error", aggregate: "note", id: poison }]);
+  // What has changed is tried at once.
+  await write(`UPDATE notes SET title = 'good again' WHERE id = '${poison}'`);
+  await mirrored();
+  expect(await outbox.backlog()).toEqual({ pending: 0, parked: 0, oldestAgeMs: 0 });
+});
+
+it("tries again what refers to something that is still to come, and parks what refers to nothing", async () => {
+  const held = Promise.withResolvers<void>();
+  startTestRelay(async (items, signal) => {
+    await held.promise;
+    return applying("note")(items, signal);
+  });
+  startRelayOfTags();
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(1)}', 'one')`);
+  await write(`INSERT INTO tags (id, note_id, name) VALUES ('${idOf(3)}', '${idOf(1)}', 't')`);
+  await waitFor(
+    async () => {
+      const [row] = await runSql(pair.east.url, "SELECT attempts FROM tandem.outbox WHERE aggregate = 'tag'");
+      return Number(row?.["attempts"]) > 2;
+    },
+    { describe: "it to be tried again" },
+  );
+  expect((await outbox.backlog()).parked).toBe(0);
+  held.resolve();
+  await mirrored();
+  await runSql(pair.west.ownerUrl, "SET ROLE relay_test_west_mirror; DELETE FROM tags; DELETE FROM notes");
+  await write("UPDATE tags SET name = 'orphan'");
+  await waitFor(async () => (await outbox.backlog()).parked === 1, { describe: "it to be parked" });
+});
+
+/** What another relay does meanwhile with the aggregates behind the first. */
+function startRelayOfTags(): void {
+  const logger = createLogger({ service: "test", level: "fatal" });
+  const refersTo: MirroredAggregate["refersTo"] = ({ state = "null" }) => {
+    const { note_id: id } = JSON.parse(state) as { note_id?: string };
+    return id === undefined ? undefined : { aggregate: "note", id };
+  };
+  const aggregates = [{ name: "tag", deliver: applying("tag"), refersTo }];
+  relays.use(startRelay({ outbox, aggregates, logger, limits: { pollIntervalMs: 20, minRetryMs: 5 } }));
+}
+
+it("leaves to others what one that hangs has taken, when its lease is over", async () => {
+  const taken = Promise.withResolvers<void>();
+  startTestRelay(
+    (_items, signal) => {
+      taken.resolve();
+      return new Promise((_resolve, reject) =>
+        signal.addEventListener("abort", () => reject(new Error("stopped")), { once: true }),
+      );
+    },
+    { leaseMs: 50 },
+  );
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(1)}', 'one')`);
+  await taken.promise;
+  startTestRelay();
+  await mirrored();
+});
+
+it("converges, with two relays at once, while rows are written, moved and deleted all the time", async () => {
+  startTestRelay(applying("note"), { batchSize: 3 });
+  startTestRelay(applying("note"), { batchSize: 5 });
+  const pick = (from: number): string => idOf(from + Math.floor(Math.random() * 6));
+  const writers = Array.from({ length: 4 }, async () => {
+    for (let count = 0; count < 60; count += 1) {
+      const statements = [
+        `INSERT INTO notes (id, title) VALUES ('${pick(0)}', 't${count}') ON CONFLICT (id) DO UPDATE SET title = EXCLUDED.title`,
+        `INSERT INTO note_lines AS l (id, note_id, place) VALUES ('${pick(10)}', '${pick(0)}', 'p${Math.floor(Math.random() * 4)}')
+         ON CONFLICT (place) DO UPDATE SET note_id = EXCLUDED.note_id`,
+        `INSERT INTO tags (id, note_id, name) VALUES ('${pick(20)}', '${pick(0)}', 'g') ON CONFLICT (id) DO UPDATE SET name = 'h'`,
+        `DELETE FROM note_lines WHERE id = '${pick(10)}'`,
+        `DELETE FROM notes WHERE id = '${pick(0)}'`,
+      ];
+      const text = statements[Math.floor(Math.random() * statements.length)] ?? "";
+      // What a constraint or a deadlock refuses is another way of not having written.
+      await write(text).catch((error: unknown) =>
+        expect(["23503", "23505", "40P01"]).toContain((error as { code?: string }).code),
+      );
+    }
+  });
+  await Promise.all(writers);
+  await mirrored();
+});
