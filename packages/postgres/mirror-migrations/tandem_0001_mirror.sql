@@ -30,6 +30,15 @@ CREATE TABLE tandem.outbox (
 --> statement-breakpoint
 CREATE INDEX outbox_due_idx ON tandem.outbox (aggregate, due_at);
 --> statement-breakpoint
+-- What the mirror lacks: how much is on its way, how much is refused there, and since when the oldest has been on its way.
+CREATE FUNCTION tandem.backlog(OUT pending bigint, OUT parked bigint, OUT oldest_seconds double precision)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT count(*) FILTER (WHERE refusal IS NULL), count(*) FILTER (WHERE refusal IS NOT NULL),
+		coalesce(extract(epoch FROM clock_timestamp() - min(dirty_at) FILTER (WHERE refusal IS NULL)), 0)
+	FROM tandem.outbox;
+END;
+--> statement-breakpoint
 -- What was deleted, so that nothing that comes late brings it back.
 CREATE TABLE tandem.tombstones (
 	aggregate text NOT NULL,

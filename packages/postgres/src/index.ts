@@ -12,6 +12,16 @@ export type { Notice, ResultRows, Statement } from "./connection.ts";
 export { createDatabase, type Database, type DatabaseOptions, type PingOptions } from "./create-database.ts";
 export { postgresLimits } from "./limits.ts";
 export { parseDatabaseUrl, withDatabase } from "./database-url.ts";
+export { mirrorMigrationsFolder } from "./mirror/migrations-folder.ts";
+export {
+  type Backlog,
+  createOutbox,
+  type MirrorItem,
+  type Outbox,
+  type OutboxEntry,
+} from "./mirror/outbox.ts";
+export { type MirroredAggregate, type Relay, type RelayOptions, startRelay } from "./mirror/relay.ts";
+export { defaultRelayLimits, type RelayLimits } from "./mirror/relay-limits.ts";
 export { openDatabase, type OpenDatabase, type OpenDatabaseOptions } from "./open-database.ts";
 export { migrate, type MigrateOptions, type MigrateResult, type MigrationProgress } from "./migrate.ts";
 export { MigrationError, type MigrationFailure } from "./migration-error.ts";

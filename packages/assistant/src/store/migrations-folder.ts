@@ -1,9 +1,9 @@
 import { fileURLToPath } from "node:url";
-import { receiptsMigrationsFolder } from "@tandem/postgres";
+import { mirrorMigrationsFolder, receiptsMigrationsFolder } from "@tandem/postgres";
 
-/** Everything that `migrate` applies, in order: the receipts' tables, then this service's own. */
+/** Everything that `migrate` applies, in order: what receipts and mirrored tables need, then this service's own. */
 export function migrationsFolders(): readonly string[] {
-  return [receiptsMigrationsFolder(), migrationsFolder()];
+  return [receiptsMigrationsFolder(), mirrorMigrationsFolder(), migrationsFolder()];
 }
 
 /** Where this service's own migrations are. */

@@ -41,9 +41,9 @@ function urlFor(role: string): string {
 
 test("the app's role writes and reads contacts, with times to the microsecond", async () => {
   const time = "2026-01-02 03:04:05.678901+00";
-  await database.drizzle.update(contacts).set({ updatedAt: time }).where(eq(contacts.id, contactId));
+  await database.drizzle.update(contacts).set({ createdAt: time }).where(eq(contacts.id, contactId));
   const found = await database.drizzle.select().from(contacts).where(eq(contacts.id, contactId));
-  expect(found).toMatchObject([{ displayName: "Ada", role: "contact", version: 1n, updatedAt: time }]);
+  expect(found).toMatchObject([{ displayName: "Ada", role: "contact", version: 2n, createdAt: time }]);
 });
 
 test("an address belongs to one channel of its type, in states that are known, and goes with its contact", async () => {

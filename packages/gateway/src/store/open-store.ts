@@ -1,7 +1,7 @@
 import { type OpenDatabase, openDatabase } from "@tandem/postgres";
 import type { ServiceStart } from "@tandem/rpc";
 import type { GatewayConfig } from "../config.ts";
-import { migrationsFolder } from "./migrations-folder.ts";
+import { migrationsFolders } from "./migrations-folder.ts";
 
 /** Waits for the gateway's database, migrates it and connects to it. */
 export async function openStore({
@@ -12,7 +12,7 @@ export async function openStore({
   return openDatabase({
     url: config.databaseUrl,
     migrationUrl: config.migrationUrl,
-    migrationsFolders: [migrationsFolder()],
+    migrationsFolders: migrationsFolders(),
     applicationName: "tandem-gateway",
     logger,
     signal,

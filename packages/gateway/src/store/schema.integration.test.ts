@@ -6,10 +6,10 @@ import {
   gatewayDatabase,
   translateDatabaseError,
 } from "@tandem/postgres";
-import { createTestDatabase, expectNoBackends, type TestDatabase } from "@tandem/testkit";
+import { createTestDatabase, expectNoBackends, runSql, type TestDatabase } from "@tandem/testkit";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { migrationsFolder } from "./migrations-folder.ts";
+import { migrationsFolders } from "./migrations-folder.ts";
 import { contactChannels, contacts } from "./schema.ts";
 
 const { roles } = gatewayDatabase;
@@ -24,8 +24,9 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase();
   const plan = { ...gatewayDatabase, name: testDatabase.name };
   await bootstrapCluster({ adminUrl: testDatabase.adminUrl, databases: [plan], passwords });
-  await migrate({ url: urlFor(roles.owner), folders: [migrationsFolder()] });
+  await migrate({ url: urlFor(roles.owner), folders: migrationsFolders() });
   database = createDatabase({ url: urlFor(roles.app), applicationName: "test" });
+  await runSql(urlFor(roles.owner), "UPDATE tandem.authority SET authority = 'gateway'");
   await database.drizzle.insert(contacts).values({ id: contactId, displayName: "Ada" });
 });
 
@@ -41,9 +42,9 @@ function urlFor(role: string): string {
 
 test("the app's role writes and reads contacts, with times to the microsecond", async () => {
   const time = "2026-01-02 03:04:05.678901+00";
-  await database.drizzle.update(contacts).set({ updatedAt: time }).where(eq(contacts.id, contactId));
+  await database.drizzle.update(contacts).set({ createdAt: time }).where(eq(contacts.id, contactId));
   const found = await database.drizzle.select().from(contacts).where(eq(contacts.id, contactId));
-  expect(found).toMatchObject([{ displayName: "Ada", role: "contact", version: 1n, updatedAt: time }]);
+  expect(found).toMatchObject([{ displayName: "Ada", role: "contact", version: 2n, createdAt: time }]);
 });
 
 test("an address belongs to one channel of its type, in states that are known, and goes with its contact", async () => {

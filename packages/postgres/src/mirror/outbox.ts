@@ -121,11 +121,9 @@ export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbo
       return rows.length > 0;
     },
     backlog: async () => {
-      const [row] = await sql<{ pending: string; parked: string; oldest: number }>`
-        SELECT count(*) FILTER (WHERE refusal IS NULL) AS pending, count(*) FILTER (WHERE refusal IS NOT NULL) AS parked,
-          coalesce(extract(epoch FROM clock_timestamp() - min(dirty_at) FILTER (WHERE refusal IS NULL)), 0)::float8 AS oldest
-        FROM tandem.outbox`;
-      const { pending = 0, parked = 0, oldest = 0 } = row ?? {};
+      const [row] = await sql<{ pending: bigint; parked: bigint; oldest: number }>`
+        SELECT pending, parked, oldest_seconds AS oldest FROM tandem.backlog()`;
+      const { pending = 0n, parked = 0n, oldest = 0 } = row ?? {};
       return { pending: Number(pending), parked: Number(parked), oldestAgeMs: oldest * 1_000 };
     },
   };

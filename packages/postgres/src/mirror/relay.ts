@@ -117,7 +117,7 @@ async function bring(
     if (mayPass(failure)) unreached ??= failure;
     const waitsFor = aggregate.refersTo?.(item);
     const referred = waitsFor !== undefined && (await outbox.has(waitsFor.aggregate, waitsFor.id));
-    if (mayPass(failure) || referred) {
+    if (mayPass(failure) || referred || isInTheWay(failure, entry)) {
       await outbox.postpone(
         name,
         [entry],
@@ -142,6 +142,17 @@ function isCallError(error: unknown): error is HandlerError | TransportError {
 function mayPass(failure: Error): boolean {
   return failure instanceof TransportError || (failure instanceof HandlerError && failure.retryable);
 }
+
+// Another row has there, still, what this one has now: that one's change is on its way, as it came before.
+function isInTheWay(failure: Error, { attempts }: OutboxEntry): boolean {
+  return (
+    failure instanceof HandlerError &&
+    failure.reason === "UNIQUE_VIOLATION" &&
+    attempts < MAX_ATTEMPTS_IN_THE_WAY
+  );
+}
+
+const MAX_ATTEMPTS_IN_THE_WAY = 10;
 
 function backOff(failures: number, { minRetryMs, maxRetryMs }: RelayLimits): number {
   const most = Math.min(maxRetryMs, minRetryMs * 2 ** failures);

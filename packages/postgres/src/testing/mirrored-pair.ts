@@ -41,7 +41,10 @@ async function createSide(prefix: string, side: string): Promise<MirroredSide> {
   await migrate({ url: ownerUrl, folders: [mirrorMigrationsFolder()] });
   await runSql(ownerUrl, TABLES);
   await runSql(ownerUrl, `INSERT INTO tandem.authority (side, authority) VALUES ('${side}', 'east')`);
-  await runSql(ownerUrl, `GRANT SELECT, INSERT, UPDATE, DELETE ON tandem.outbox TO ${app}`);
+  await runSql(
+    ownerUrl,
+    `GRANT UPDATE, DELETE ON tandem.outbox TO ${app}; GRANT EXECUTE ON FUNCTION tandem.backlog TO ${app}`,
+  );
   const url = target.urlFor({ name: app, password: "app" });
   const database = createDatabase({ url, applicationName: `test-${side}` });
   return {
