@@ -9,6 +9,8 @@ import {
   type ChannelOptions,
   createChannel,
   createClient,
+  HandlerError,
+  type Reason,
   StatusCode,
   TransportError,
 } from "@tandem/rpc";
@@ -43,6 +45,8 @@ export type DbProxyOptions = (OwnChannel | GivenChannel) & {
   readonly sourceInstanceId?: string;
   /** Of this client alone; `defaultDbProxyLimits` has what isn't said. */
   readonly retryLimits?: Partial<DbProxyLimits>;
+  /** Failures that may pass and are not met with another send all the same: the caller knows better what to do. */
+  readonly notRetried?: readonly Reason[];
   /**
    * Transactions share a stream where the owner has that: it costs both sides less, and changes nothing else. `false`
    * makes a call of each; limits are this client's alone, and `defaultStreamLimits` has what isn't said.
@@ -123,7 +127,10 @@ export function createDbProxy(options: DbProxyOptions): DbProxy {
   const sendAlone = sendingAlone(channel, encoder);
   const streams = openStreams(options.streams, { channel, encoder, sendAlone });
   const send = streams?.send ?? sendAlone;
-  const owner: Owner = { client, send, channel, limits, budget, closing: closing.signal };
+  const notRetried: ReadonlySet<string> = new Set(options.notRetried);
+  const isCallersOwn = (error: Error): boolean =>
+    error instanceof HandlerError && notRetried.has(error.reason);
+  const owner: Owner = { client, send, channel, limits, budget, isCallersOwn, closing: closing.signal };
   const { sourceInstanceId = "", timeoutMs } = options;
   const begin = (given: ProbeOptions): CallBounds => {
     budget.earn();

@@ -15,6 +15,8 @@ export interface Owner {
   readonly channel: Channel;
   readonly limits: DbProxyLimits;
   readonly budget: RetryBudget;
+  /** Says of a failure that its caller waits it out, and not this client. */
+  readonly isCallersOwn: (error: CallError) => boolean;
   /** Aborted when the client is closed, so that nobody waits for a retry that can't be sent. */
   readonly closing: AbortSignal;
 }
@@ -35,7 +37,7 @@ export interface RetryOptions {
  * the time or the client's budget are used up, or nobody waits any more.
  */
 export async function sendWithRetries<T>(
-  { limits, budget, channel, closing }: Owner,
+  { limits, budget, channel, closing, isCallersOwn }: Owner,
   options: RetryOptions,
   send: (options: CallOptions) => Promise<T>,
 ): Promise<T> {
@@ -46,7 +48,7 @@ export async function sendWithRetries<T>(
     try {
       return await send(bounds.toCallOptions(until));
     } catch (error) {
-      if (!isCallError(error) || !isWorthIt(error)) throw error;
+      if (!isCallError(error) || !isWorthIt(error) || isCallersOwn(error)) throw error;
       if (!isFree(error)) retries += 1;
       const delayMs = retryDelayMs(error, failures, { limits });
       const over = channel.closed || bounds.signal?.aborted === true || Date.now() + delayMs >= until;

@@ -12,6 +12,7 @@ export type { Notice, ResultRows, Statement } from "./connection.ts";
 export { createDatabase, type Database, type DatabaseOptions, type PingOptions } from "./create-database.ts";
 export { postgresLimits } from "./limits.ts";
 export { parseDatabaseUrl, withDatabase } from "./database-url.ts";
+export { type Authority, readAuthority } from "./mirror/authority.ts";
 export { mirrorMigrationsFolder } from "./mirror/migrations-folder.ts";
 export {
   type Backlog,
