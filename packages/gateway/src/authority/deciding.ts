@@ -1,5 +1,5 @@
 import { type Database, readAuthority } from "@tandem/postgres";
-import { HandlerError } from "@tandem/rpc";
+import { HandlerError, unlessAborted } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Decider, Side } from "./decider.ts";
 
@@ -21,6 +21,7 @@ export interface Deciding {
 const BELIEVED_MS = 1_000;
 // How often it is looked at while it moves.
 const POLL_MS = 10;
+const MAX_WATCH_MS = 5_000;
 
 export function createDeciding(options: {
   readonly database: Pick<Database, "sql">;
@@ -39,6 +40,12 @@ export function createDeciding(options: {
   };
   const side = (): Promise<Side> =>
     known !== undefined && performance.now() - known.at < BELIEVED_MS ? known.side : look();
+  // One look for all that wait.
+  let watching: Promise<void> | undefined;
+  const settled = (): Promise<void> =>
+    (watching ??= watch(database).finally(() => {
+      watching = undefined;
+    }));
   return {
     side,
     decide: async (work, { deadline, signal }) => {
@@ -50,21 +57,16 @@ export function createDeciding(options: {
           if (!(error instanceof HandlerError) || error.reason !== "NOT_AUTHORITATIVE") throw error;
           if (signal.aborted || Date.now() >= (deadline?.getTime() ?? Infinity)) throw error;
         }
-        await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
-        await settled(database, { deadline, signal });
+        await unlessAborted(settled(), signal).catch(() => undefined);
         await look();
       }
     },
   };
 }
 
-/** Waits, no longer than there is time, until nothing is moving. */
-async function settled(
-  database: Pick<Database, "sql">,
-  { deadline, signal }: { readonly deadline: Date | undefined; readonly signal: AbortSignal },
-): Promise<void> {
-  while (!signal.aborted && Date.now() < (deadline?.getTime() ?? Infinity)) {
-    if ((await readAuthority(database)).phase === "settled") return;
-    await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
-  }
+/** Resolves when nothing moves, or after a while. */
+async function watch(database: Pick<Database, "sql">): Promise<void> {
+  const until = performance.now() + MAX_WATCH_MS;
+  do await delay(POLL_MS);
+  while (performance.now() < until && (await readAuthority(database)).phase !== "settled");
 }
