@@ -239,7 +239,8 @@ $$;
 --   mirror.apply_AGGREGATE(id, version, state)  brings the mirror to a version, or to its end where the state is null
 --   mirror.read_AGGREGATE(ids)                  what is to be brought there
 --   mirror.digest_AGGREGATE(buckets, before)    what the two sides are compared by
---   mirror.list_AGGREGATE(...)                  the same, row by row, of one bucket
+--   mirror.list_AGGREGATE(buckets, since, before, part)  the same, row by row, of one bucket or of all
+--   tandem.recover_AGGREGATE(id, version, state)  makes the side that decides what its mirror still has
 CREATE FUNCTION tandem.mirror_table(aggregate text, root regclass, VARIADIC children regclass[] DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -255,6 +256,7 @@ DECLARE
 	state_sql text := 'to_jsonb(r)';
 	remove_sql text := '';
 	write_sql text := '';
+	raise_sql text := '';
 	dependent record;
 BEGIN
 	IF aggregate !~ '^[a-z][a-z_]{0,39}$' THEN
@@ -273,6 +275,13 @@ BEGIN
 			key, child, link
 		);
 		remove_sql := remove_sql || format('DELETE FROM %s WHERE %I = aggregate_id;', child, link);
+		raise_sql := raise_sql || format(
+			'state := state || jsonb_build_object(%1$L, (
+				SELECT coalesce(jsonb_agg(c || jsonb_build_object(''version'', (c ->> ''version'')::bigint + 1)), ''[]'')
+				FROM jsonb_array_elements(state -> %1$L) c
+			));',
+			key
+		);
 		-- What is unique beside the id can be another row's here: one that is gone on the other side, or one that took
 		-- its place there. The later one has it.
 		SELECT string_agg(format('(%s)', condition), ' OR ') INTO rivals FROM (
@@ -369,7 +378,9 @@ BEGIN
 	);
 	EXECUTE format(
 		$f$
-		CREATE OR REPLACE FUNCTION mirror.list_%1$s(buckets integer, before timestamptz, part integer DEFAULT NULL)
+		CREATE OR REPLACE FUNCTION mirror.list_%1$s(
+			buckets integer, since timestamptz, before timestamptz, part integer DEFAULT NULL
+		)
 		RETURNS TABLE (bucket integer, id uuid, version bigint, deleted boolean, updated_at timestamptz, digest bytea)
 		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC'
 		AS $body$
@@ -377,12 +388,12 @@ BEGIN
 				SELECT tandem.bucket_of(r.id, buckets) AS bucket, r.id, r.version, false, r.updated_at,
 					sha256(convert_to((%3$s)::text, 'UTF8'))
 				FROM %2$s r
-				WHERE r.updated_at < before AND (part IS NULL OR tandem.bucket_of(r.id, buckets) = part)
+				WHERE r.updated_at >= since AND r.updated_at < before AND (part IS NULL OR tandem.bucket_of(r.id, buckets) = part)
 				UNION ALL
 				SELECT tandem.bucket_of(t.id, buckets), t.id, t.version, true, t.deleted_at,
 					sha256(convert_to(t.id || ' ' || t.version, 'UTF8'))
 				FROM tandem.tombstones t
-				WHERE t.aggregate = %1$L AND t.deleted_at < before
+				WHERE t.aggregate = %1$L AND t.deleted_at >= since AND t.deleted_at < before
 					AND (part IS NULL OR tandem.bucket_of(t.id, buckets) = part)
 			) AS listed
 		$body$
@@ -396,14 +407,46 @@ BEGIN
 		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 		AS $body$
 			SELECT bucket, count(*), sha256(string_agg(digest, '' ORDER BY id))
-			FROM mirror.list_%1$s(buckets, before) WHERE NOT deleted GROUP BY bucket
+			FROM mirror.list_%1$s(buckets, '-infinity', before) WHERE NOT deleted GROUP BY bucket
 		$body$
 		$f$,
 		aggregate
 	);
 	EXECUTE 'RESET ROLE';
+	-- A write like any other, by the owner: it gets a version above every one that was seen.
+	EXECUTE format(
+		$f$
+		CREATE OR REPLACE FUNCTION tandem.recover_%1$s(aggregate_id uuid, seen_version bigint, state jsonb) RETURNS void
+		LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC'
+		AS $body$
+		#variable_conflict use_column
+		BEGIN
+			IF state IS NULL THEN
+				UPDATE %2$s r SET version = seen_version WHERE r.id = aggregate_id AND r.version < seen_version;
+				%3$s
+				DELETE FROM %2$s WHERE id = aggregate_id;
+				RETURN;
+			END IF;
+			%7$s
+			INSERT INTO %2$s (%4$s)
+			SELECT %4$s FROM jsonb_populate_record(
+				NULL::%2$s, state || jsonb_build_object('id', aggregate_id, 'version', seen_version + 1)
+			)
+			ON CONFLICT (id) DO UPDATE SET %5$s;
+			%6$s
+		END
+		$body$
+		$f$,
+		aggregate, root, remove_sql, columns, changes, write_sql, raise_sql
+	);
 END
 $$;
+--> statement-breakpoint
+CREATE FUNCTION tandem.read_authority() RETURNS SETOF tandem.authority
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT * FROM tandem.authority;
+END;
 --> statement-breakpoint
 -- Waits for every write to a mirrored table that is under way, and keeps the next ones waiting until this transaction
 -- ends: no write need lock anything for it. One that takes long is not waited for: others would wait behind it.

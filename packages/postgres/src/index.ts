@@ -12,6 +12,7 @@ export type { Notice, ResultRows, Statement } from "./connection.ts";
 export { createDatabase, type Database, type DatabaseOptions, type PingOptions } from "./create-database.ts";
 export { postgresLimits } from "./limits.ts";
 export { parseDatabaseUrl, withDatabase } from "./database-url.ts";
+export { type Applied, applyMirrored, type BroughtItem } from "./mirror/apply-mirrored.ts";
 export { type Authority, readAuthority } from "./mirror/authority.ts";
 export { mirrorMigrationsFolder } from "./mirror/migrations-folder.ts";
 export {
@@ -21,8 +22,22 @@ export {
   type Outbox,
   type OutboxEntry,
 } from "./mirror/outbox.ts";
+export {
+  type BucketDigest,
+  createDatabaseSide,
+  type MirrorSide,
+  type RowSelection,
+  type RowVersion,
+} from "./mirror/mirror-side.ts";
+export { type Moved, moveAuthority, type MoveOptions } from "./mirror/move-authority.ts";
 export { type MirroredAggregate, type Relay, type RelayOptions, startRelay } from "./mirror/relay.ts";
 export { defaultRelayLimits, type RelayLimits } from "./mirror/relay-limits.ts";
+export {
+  type Finding,
+  type RepairDirection,
+  verifyMirror,
+  type VerifyOptions,
+} from "./mirror/verify-mirror.ts";
 export { openDatabase, type OpenDatabase, type OpenDatabaseOptions } from "./open-database.ts";
 export { migrate, type MigrateOptions, type MigrateResult, type MigrationProgress } from "./migrate.ts";
 export { MigrationError, type MigrationFailure } from "./migration-error.ts";

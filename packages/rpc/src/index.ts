@@ -19,7 +19,7 @@ export {
 export { doubleTag, lengthTag, varintTag, writeInt64 } from "./field-tags.ts";
 export { encoding } from "./encode.ts";
 export type { OutcomeName, Reason } from "./errors/reasons.ts";
-export { cutToBytes } from "./errors/status-details.ts";
+export { cutToBytes, fromRpcStatus, toStatusMessage } from "./errors/status-details.ts";
 export { type Sent, TransportError } from "./errors/transport-error.ts";
 export type { Health } from "./health/health-service.ts";
 export {

@@ -15,7 +15,8 @@ export interface Authority {
 }
 
 export async function readAuthority({ sql }: Pick<Database, "sql">): Promise<Authority> {
-  const [row] = await sql<Authority>`SELECT side, authority, phase, epoch, since::text FROM tandem.authority`;
+  const [row] =
+    await sql<Authority>`SELECT side, authority, phase, epoch, since::text FROM tandem.read_authority()`;
   if (row === undefined) throw new Error("This database doesn't say who decides: tandem.authority is empty.");
   return row;
 }

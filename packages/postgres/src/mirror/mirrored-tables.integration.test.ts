@@ -219,7 +219,7 @@ it("both sides have the same digests where they hold the same, and others where 
   await run(pair.east, "UPDATE notes SET title = 'other' WHERE title = 'n7'");
   const [changed] = await run(
     pair.east,
-    "SELECT l.bucket FROM mirror.list_note(7, 'infinity') l JOIN notes n USING (id) WHERE n.title = 'other'",
+    "SELECT l.bucket FROM mirror.list_note(7, '-infinity', 'infinity') l JOIN notes n USING (id) WHERE n.title = 'other'",
   );
   const [theirs, ours] = [await digests(pair.west), await digests(pair.east)];
   expect(ours.filter((row, at) => JSON.stringify(row) !== JSON.stringify(theirs[at]))).toMatchObject([

@@ -1,4 +1,5 @@
 import type { Database } from "../create-database.ts";
+import { checkedAggregate } from "./checked-aggregate.ts";
 
 /** An aggregate that the other side doesn't have as it is, taken by one relay for a while. */
 export interface OutboxEntry {
@@ -84,7 +85,7 @@ export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbo
     },
     read: async (aggregate, ids) => {
       const rows = await run({
-        text: `SELECT id::text, version::text, state::text, updated_at::text FROM mirror.read_${checked(aggregate)}($1::uuid[])`,
+        text: `SELECT id::text, version::text, state::text, updated_at::text FROM mirror.read_${checkedAggregate(aggregate)}($1::uuid[])`,
         values: [`{${ids.join(",")}}`],
         rowsAsArrays: true,
       });
@@ -127,10 +128,4 @@ export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbo
       return { pending: Number(pending), parked: Number(parked), oldestAgeMs: oldest * 1_000 };
     },
   };
-}
-
-/** It becomes part of a function's name. */
-function checked(aggregate: string): string {
-  if (/^[a-z][a-z_]{0,39}$/.test(aggregate)) return aggregate;
-  throw new TypeError(`"${aggregate}" is not the name of an aggregate.`);
 }

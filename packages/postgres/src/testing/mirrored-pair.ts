@@ -43,7 +43,7 @@ async function createSide(prefix: string, side: string): Promise<MirroredSide> {
   await runSql(ownerUrl, `INSERT INTO tandem.authority (side, authority) VALUES ('${side}', 'east')`);
   await runSql(
     ownerUrl,
-    `GRANT UPDATE, DELETE ON tandem.outbox TO ${app}; GRANT EXECUTE ON FUNCTION tandem.backlog TO ${app}`,
+    `GRANT UPDATE, DELETE ON tandem.outbox TO ${app}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tandem TO ${app}`,
   );
   const url = target.urlFor({ name: app, password: "app" });
   const database = createDatabase({ url, applicationName: `test-${side}` });

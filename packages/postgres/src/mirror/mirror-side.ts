@@ -1,0 +1,119 @@
+import { HandlerError } from "@tandem/rpc";
+import type { Database } from "../create-database.ts";
+import { applyMirrored, type BroughtItem } from "./apply-mirrored.ts";
+import { type Authority, readAuthority } from "./authority.ts";
+import type { SqlValue } from "../sql.ts";
+import { translateDatabaseError } from "../translate-database-error.ts";
+import { checkedAggregate } from "./checked-aggregate.ts";
+import { type Backlog, createOutbox, type MirrorItem } from "./outbox.ts";
+
+/** What the rows of a part of all ids come to on one side. */
+export interface BucketDigest {
+  readonly bucket: number;
+  readonly held: number;
+  readonly digest: Uint8Array;
+}
+
+/** A row, or what is left of one that was deleted, for the comparison with the other side. */
+export interface RowVersion {
+  readonly id: string;
+  readonly version: bigint;
+  readonly deleted: boolean;
+  readonly digest: Uint8Array;
+}
+
+/** Of the rows that changed within a time, in PostgreSQL's form, those of one part of all ids or of all. */
+export interface RowSelection {
+  readonly buckets: number;
+  readonly since: string;
+  readonly before: string;
+  readonly bucket?: number;
+}
+
+/**
+ * One of two databases that hold the same rows, for whoever compares them and moves the authority from one to the other.
+ * Every function can be repeated: one that was done already does nothing.
+ */
+export interface MirrorSide {
+  readonly name: string;
+  authority(): Promise<Authority>;
+  /** Its writers are told to wait; those that are under way have come to their end. LOCK_TIMEOUT: they took too long. */
+  beginMove(epoch: bigint): Promise<Authority>;
+  /** `to` decides from now on. */
+  endMove(epoch: bigint, to: string): Promise<Authority>;
+  /** All is as it was. */
+  callOffMove(epoch: bigint): Promise<Authority>;
+  backlog(): Promise<Backlog>;
+  /** Its clock, in PostgreSQL's form. */
+  now(): Promise<string>;
+  digests(aggregate: string, buckets: number, before: string): Promise<readonly BucketDigest[]>;
+  list(aggregate: string, selection: RowSelection): Promise<readonly RowVersion[]>;
+  read(aggregate: string, ids: readonly string[]): Promise<readonly MirrorItem[]>;
+  /** Brings the mirror to a version of the other side's. */
+  apply(aggregate: string, item: BroughtItem): Promise<void>;
+  /** Makes the side that decides what its mirror has, above the version that is given. */
+  recover(aggregate: string, item: BroughtItem): Promise<void>;
+}
+
+/** The side whose database this is. Its functions fail with HandlerErrors. */
+export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "run">): MirrorSide {
+  const database = translating(given);
+  const { sql, run } = database;
+  const outbox = createOutbox(database);
+  const call = async (text: string, values: readonly unknown[]) => run({ text, values, prepare: true });
+  const asAuthority = async (text: string, values: readonly unknown[]): Promise<Authority> => {
+    const [row] = await call(`SELECT side, authority, phase, epoch, since::text FROM ${text}`, values);
+    // A function of tandem_0001_mirror.sql gives one row of tandem.authority.
+    return row as unknown as Authority;
+  };
+  return {
+    name,
+    authority: () => readAuthority(database),
+    beginMove: (epoch) => asAuthority("tandem.begin_move($1)", [epoch]),
+    endMove: (epoch, to) => asAuthority("tandem.end_move($1, $2)", [epoch, to]),
+    callOffMove: (epoch) => asAuthority("tandem.call_off_move($1)", [epoch]),
+    backlog: () => outbox.backlog(),
+    now: async () => {
+      const [row] = await sql<{ now: string }>`SELECT clock_timestamp()::text AS now`;
+      return row?.now ?? "";
+    },
+    digests: async (aggregate, buckets, before) =>
+      (
+        await call(`SELECT bucket, held, digest FROM mirror.digest_${checkedAggregate(aggregate)}($1, $2)`, [
+          buckets,
+          before,
+        ])
+      ).map(({ bucket, held, digest }) => ({
+        bucket: Number(bucket),
+        held: Number(held),
+        digest: digest as Uint8Array,
+      })),
+    list: async (aggregate, { buckets, since, before, bucket }) => {
+      const text = `SELECT id::text, version, deleted, digest FROM mirror.list_${checkedAggregate(aggregate)}($1, $2, $3, $4)`;
+      return (await call(text, [buckets, since, before, bucket ?? null])) as unknown as readonly RowVersion[];
+    },
+    read: (aggregate, ids) => outbox.read(aggregate, ids),
+    apply: async (aggregate, item) => {
+      const [applied] = await applyMirrored(database, aggregate, [item]);
+      if (applied instanceof HandlerError) throw applied;
+    },
+    recover: async (aggregate, { id, version, state }) => {
+      await call(`SELECT tandem.recover_${checkedAggregate(aggregate)}($1, $2, $3::text::jsonb)`, [
+        id,
+        version,
+        state ?? null,
+      ]);
+    },
+  };
+}
+
+function translating({ sql, run }: Pick<Database, "sql" | "run">): Pick<Database, "sql" | "run"> {
+  const translate = (error: unknown): never => {
+    throw translateDatabaseError(error);
+  };
+  return {
+    sql: <T extends object>(text: TemplateStringsArray, ...values: readonly SqlValue[]) =>
+      sql<T>(text, ...values).catch(translate),
+    run: (statement) => run(statement).catch(translate),
+  };
+}

@@ -1,0 +1,178 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { compareRows, type FindingKind } from "./compare-rows.ts";
+import type { MirrorSide, RowVersion } from "./mirror-side.ts";
+import type { MirrorItem } from "./outbox.ts";
+
+/** In which direction what is found is mended: the side that decides may be the one that lost rows. */
+export type RepairDirection = "none" | "follow authority" | "recover authority";
+
+export interface VerifyOptions {
+  readonly decides: MirrorSide;
+  readonly mirror: MirrorSide;
+  /** In the order in which they refer to each other: what others refer to comes first. */
+  readonly aggregates: readonly string[];
+  readonly repair: RepairDirection;
+  /** A difference counts where it is still there after so long: what was written a moment ago is on its way. */
+  readonly settleMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface Finding {
+  readonly aggregate: string;
+  readonly id: string;
+  readonly kind: FindingKind;
+  readonly repaired: boolean;
+}
+
+// Of 100,000 rows a hundred stand in each: so many are compared one by one where a single one differs.
+const BUCKETS = 1_024;
+// So many are looked at in one statement.
+const MAX_IDS = 500;
+const ALWAYS = "-infinity";
+
+/**
+ * Compares two sides, and gives each row that differs for good; at the end, how many rows the deciding side has. What
+ * changes while it looks is no finding: the mirror only has to come as far as the other side was when it was first seen.
+ */
+export async function* verifyMirror(options: VerifyOptions): AsyncGenerator<Finding, number> {
+  const { decides, mirror, signal } = options;
+  const before = await decides.now();
+  let compared = 0;
+  for (const aggregate of options.aggregates) {
+    const [ours, theirs] = await Promise.all([
+      decides.digests(aggregate, BUCKETS, before),
+      mirror.digests(aggregate, BUCKETS, before),
+    ]);
+    compared += ours.reduce((sum, { held }) => sum + held, 0);
+    const known = new Map(theirs.map(({ bucket, digest }) => [bucket, digest]));
+    const same = new Set(
+      ours
+        .filter(({ bucket, digest }) => Buffer.compare(digest, known.get(bucket) ?? NOTHING) === 0)
+        .map(({ bucket }) => bucket),
+    );
+    const differing = new Set(
+      [...ours, ...theirs].map(({ bucket }) => bucket).filter((each) => !same.has(each)),
+    );
+    for (const bucket of differing) {
+      signal.throwIfAborted();
+      const suspects = await suspectsOf(options, aggregate, {
+        buckets: BUCKETS,
+        since: ALWAYS,
+        before,
+        bucket,
+      });
+      yield* confirmed(options, aggregate, suspects);
+    }
+  }
+  return compared;
+}
+
+const NOTHING = new Uint8Array();
+
+/** Ids whose rows differ at first sight, with what either side had. */
+type Suspects = ReadonlyMap<string, { readonly decided: bigint; readonly mirrored: bigint }>;
+
+/** Compares the rows of a selection one by one. */
+export async function suspectsOf(
+  { decides, mirror }: Pick<VerifyOptions, "decides" | "mirror">,
+  aggregate: string,
+  selection: Parameters<MirrorSide["list"]>[1],
+): Promise<Suspects> {
+  const [ours, theirs] = await Promise.all([
+    decides.list(aggregate, selection),
+    mirror.list(aggregate, selection),
+  ]);
+  const mirrored = byId(theirs);
+  const decided = byId(ours);
+  const suspects = new Map<string, { readonly decided: bigint; readonly mirrored: bigint }>();
+  for (const id of new Set([...decided.keys(), ...mirrored.keys()])) {
+    const pair = { decided: decided.get(id), mirrored: mirrored.get(id) };
+    if (compareRows(pair) === undefined) continue;
+    suspects.set(id, { decided: pair.decided?.version ?? 0n, mirrored: pair.mirrored?.version ?? 0n });
+  }
+  return suspects;
+}
+
+const byId = (rows: readonly RowVersion[]): ReadonlyMap<string, RowVersion> =>
+  new Map(rows.map((row) => [row.id, row]));
+
+async function* confirmed(
+  options: VerifyOptions,
+  aggregate: string,
+  suspects: Suspects,
+): AsyncGenerator<Finding, void> {
+  if (suspects.size === 0) return;
+  await delay(options.settleMs, undefined, { signal: options.signal });
+  const ids = [...suspects.keys()];
+  for (let from = 0; from < ids.length; from += MAX_IDS) {
+    const some = ids.slice(from, from + MAX_IDS);
+    // In this order: what is brought in between makes the mirror seem newer, not behind.
+    const ours = itemsById(await options.decides.read(aggregate, some));
+    const theirs = itemsById(await options.mirror.read(aggregate, some));
+    for (const id of some) {
+      const [decided, mirrored] = [ours.get(id), theirs.get(id)];
+      const kind = compareRows({ decided: toRow(decided), mirrored: toRow(mirrored) });
+      const first = suspects.get(id);
+      if (kind === undefined || first === undefined || hasMovedOn(kind, first, { decided, mirrored }))
+        continue;
+      const repaired = await repair(options, aggregate, { id, kind, decided, mirrored });
+      yield { aggregate, id, kind, repaired };
+    }
+  }
+}
+
+const itemsById = (items: readonly MirrorItem[]): ReadonlyMap<string, MirrorItem> =>
+  new Map(items.map((item) => [item.id, item]));
+
+const toRow = (item: MirrorItem | undefined) =>
+  item && { version: item.version, deleted: item.state === undefined, digest: Buffer.from(item.state ?? "") };
+
+/** Whether the one that was behind has come as far, by now, as the other one was when they were first compared. */
+function hasMovedOn(
+  kind: FindingKind,
+  first: { readonly decided: bigint; readonly mirrored: bigint },
+  now: { readonly decided: MirrorItem | undefined; readonly mirrored: MirrorItem | undefined },
+): boolean {
+  if (kind === "different" || kind === "orphan") return false;
+  // Of the one that is behind now; where it was not behind then, it has had no time to come.
+  const [ahead, behind, current] =
+    kind === "newer"
+      ? [first.mirrored, first.decided, now.decided?.version]
+      : [first.decided, first.mirrored, now.mirrored?.version];
+  return ahead <= behind || (current ?? 0n) >= ahead;
+}
+
+/** Says whether it has made the two sides agree. */
+async function repair(
+  { decides, mirror, repair: direction }: VerifyOptions,
+  aggregate: string,
+  {
+    id,
+    kind,
+    decided,
+    mirrored,
+  }: {
+    readonly id: string;
+    readonly kind: FindingKind;
+    readonly decided: MirrorItem | undefined;
+    readonly mirrored: MirrorItem | undefined;
+  },
+): Promise<boolean> {
+  if (direction === "none") return false;
+  const isAhead = kind === "newer" || kind === "orphan";
+  if (direction === "recover authority") {
+    if (!isAhead || mirrored === undefined) return false;
+    await decides.recover(aggregate, mirrored);
+  } else if (kind === "orphan" && mirrored !== undefined) {
+    await mirror.apply(aggregate, { id, version: mirrored.version + 1n, state: undefined });
+    return true;
+  } else if (kind === "newer" || decided === undefined) {
+    return false;
+  } else if (kind === "different") {
+    // The same version of two contents: only a higher one is taken.
+    await decides.recover(aggregate, decided);
+  }
+  const [current] = await decides.read(aggregate, [id]);
+  if (current !== undefined) await mirror.apply(aggregate, current);
+  return true;
+}
