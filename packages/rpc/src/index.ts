@@ -17,6 +17,7 @@ export {
   type UnmetGuard,
 } from "./errors/handler-error.ts";
 export { doubleTag, lengthTag, varintTag, writeInt64 } from "./field-tags.ts";
+export { type FieldRefusal, invalidField } from "./errors/invalid-field.ts";
 export { encoding } from "./encode.ts";
 export type { OutcomeName, Reason } from "./errors/reasons.ts";
 export { cutToBytes, fromRpcStatus, toStatusMessage } from "./errors/status-details.ts";
@@ -37,7 +38,12 @@ export { openRules } from "./identity/open-rules.ts";
 export { allow, type Rule, type Rules } from "./identity/rules.ts";
 export type { TlsFiles } from "./identity/tls-files.ts";
 export { hashToken, parseTokens, type Token, type TokenProblem } from "./identity/tokens.ts";
-export { CredentialsFileError } from "./identity/watched-files.ts";
+export {
+  CredentialsFileError,
+  type WatchedFiles,
+  watchFiles,
+  type WatchOptions,
+} from "./identity/watched-files.ts";
 export { defaultRpcLimits, type RpcLimits } from "./limits.ts";
 export { createLogger, type Logger, type LoggerOptions } from "./logger.ts";
 export { type FieldReader, type MessageReader, reading } from "./message-reader.ts";

@@ -1,6 +1,5 @@
-import type { Interruptible } from "@tandem/rpc";
+import { type Interruptible, invalidField } from "@tandem/rpc";
 import type { RegisteredStatement } from "./registered/registry.ts";
-import { invalid } from "./transaction-request.ts";
 import { decodingValue } from "./values/decode-value.ts";
 import { type Bound, encodeScalar, encodingList, ValueRefusedError } from "./values/encode-param.ts";
 import { type PgType, TEXT } from "./values/kind.ts";
@@ -34,7 +33,7 @@ export function* bindingValues(
 ): Interruptible<Bound[]> {
   if (values.length !== types.length) {
     const why = `has ${values.length} values for the ${types.length} parameters of the statement`;
-    throw invalid({ field: `${field}params`, step, why });
+    throw invalidField({ field: `${field}params`, step, why });
   }
   const bound: Bound[] = [];
   for (const [index, source] of values.entries()) {
@@ -43,13 +42,13 @@ export function* bindingValues(
     const declared = registered?.params[index];
     if (value.case === undefined && declared?.type.nullable === false) {
       const why = `is NULL, which the parameter "${declared.name}" of ${registered?.name} can't be`;
-      throw invalid({ field: `${field}params[${index}]`, step, why });
+      throw invalidField({ field: `${field}params[${index}]`, step, why });
     }
     try {
       bound.push(value.case === "listValue" ? yield* encodingList(value, type) : encodeScalar(value, type));
     } catch (error) {
       if (!(error instanceof ValueRefusedError)) throw error;
-      throw invalid({ field: `${field}params[${index}]`, step, why: error.message });
+      throw invalidField({ field: `${field}params[${index}]`, step, why: error.message });
     }
     if (bound.length % SLICE_VALUES === 0) yield;
   }

@@ -1,5 +1,5 @@
 import { Isolation } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { HandlerError, type Reason } from "@tandem/rpc";
+import { HandlerError, invalidField, type Reason } from "@tandem/rpc";
 import type { DbProxyLimits } from "./limits.ts";
 import type { CallerPolicy } from "./policy/policy.ts";
 import { findRegistered } from "./registered/find-registered.ts";
@@ -73,18 +73,22 @@ export async function parseTransaction(
   const { serializationKey } = request;
   if (Buffer.byteLength(serializationKey) > limits.maxKeyBytes) {
     const why = `has ${Buffer.byteLength(serializationKey)} bytes, the limit is ${limits.maxKeyBytes}`;
-    throw invalid({ reason: "REQUEST_TOO_LARGE", field: "serialization_key", why });
+    throw invalidField({ reason: "REQUEST_TOO_LARGE", field: "serialization_key", why });
   }
   if (request.steps.length === 0) {
-    throw invalid({ reason: "EMPTY_TRANSACTION", field: "steps", why: "has no step: send at least one" });
+    throw invalidField({
+      reason: "EMPTY_TRANSACTION",
+      field: "steps",
+      why: "has no step: send at least one",
+    });
   }
   if (request.steps.length > limits.maxSteps) {
     const why = `has ${request.steps.length} steps, the limit is ${limits.maxSteps}`;
-    throw invalid({ reason: "REQUEST_TOO_LARGE", field: "steps", why });
+    throw invalidField({ reason: "REQUEST_TOO_LARGE", field: "steps", why });
   }
   const isolation = isolationNames.get(request.isolation);
   if (isolation === undefined) {
-    throw invalid({ field: "isolation", why: "is none that this server knows" });
+    throw invalidField({ field: "isolation", why: "is none that this server knows" });
   }
   const steps: Step[] = [];
   for (const [index, step] of request.steps.entries()) {
@@ -113,14 +117,15 @@ export async function parseTransaction(
 export function refuseExpired({ expireTimeMs = Infinity }: Pick<TransactionPlan, "expireTimeMs">): void {
   if (Date.now() <= expireTimeMs) return;
   const why = "has passed: the request is not run";
-  throw invalid({ reason: "REQUEST_ID_EXPIRED", field: "expire_time", why });
+  throw invalidField({ reason: "REQUEST_ID_EXPIRED", field: "expire_time", why });
 }
 
 /** The shorter of what is asked for and what is allowed. */
 export function parseTimeout(asked: GivenTime | undefined, field: string, limitMs: number): number {
   if (asked === undefined) return limitMs;
   const ms = Number(asked.seconds) * 1_000 + asked.nanos / 1_000_000;
-  if (ms <= 0) throw invalid({ field, why: "must be longer than nothing; leave it out for the default" });
+  if (ms <= 0)
+    throw invalidField({ field, why: "must be longer than nothing; leave it out for the default" });
   return Math.min(Math.ceil(ms), limitMs);
 }
 
@@ -156,14 +161,14 @@ async function parseSql(
   { limits, statements, caller, policy }: RequestRules,
 ): Promise<string> {
   if (statement.case === undefined || statement.value.trim() === "") {
-    throw invalid({ field: `${field}sql`, step, why: "is missing: a step is one statement" });
+    throw invalidField({ field: `${field}sql`, step, why: "is missing: a step is one statement" });
   }
   const sql = statement.value;
   if (Buffer.byteLength(sql) > limits.maxSqlBytes) {
     const why = `has ${Buffer.byteLength(sql)} bytes, the limit is ${limits.maxSqlBytes}`;
-    throw invalid({ reason: "REQUEST_TOO_LARGE", field: `${field}sql`, step, why });
+    throw invalidField({ reason: "REQUEST_TOO_LARGE", field: `${field}sql`, step, why });
   }
-  if (sql.includes("\0")) throw invalid({ field: `${field}sql`, step, why: "holds a NUL" });
+  if (sql.includes("\0")) throw invalidField({ field: `${field}sql`, step, why: "holds a NUL" });
   await statements.check(sql, { use, caller, policy }, signal);
   return sql;
 }
@@ -180,7 +185,11 @@ async function parseStep(
   assertCount(minChanges, { field: `${field}min_changes`, step: index });
   assertCount(maxChanges, { field: `${field}max_changes`, step: index });
   if (minChanges !== undefined && maxChanges !== undefined && minChanges > maxChanges) {
-    throw invalid({ field: `${field}min_changes`, step: index, why: "must not be more than max_changes" });
+    throw invalidField({
+      field: `${field}min_changes`,
+      step: index,
+      why: "must not be more than max_changes",
+    });
   }
   checkParamCount(step.params.length, { field, step: index, limits: rules.limits });
   const params = parseParams(step.params, index);
@@ -191,7 +200,7 @@ function assertCount(
   count: bigint | undefined,
   place: { readonly field: string; readonly step: number },
 ): void {
-  if (count !== undefined && count < 0n) throw invalid({ ...place, why: "must not be negative" });
+  if (count !== undefined && count < 0n) throw invalidField({ ...place, why: "must not be negative" });
 }
 
 export function checkParamCount(
@@ -201,7 +210,7 @@ export function checkParamCount(
   const { field, step, limits } = place;
   if (count <= limits.maxParams) return;
   const why = `has ${count} parameters, the limit is ${limits.maxParams}`;
-  throw invalid({ reason: "REQUEST_TOO_LARGE", field: `${field}params`, step, why });
+  throw invalidField({ reason: "REQUEST_TOO_LARGE", field: `${field}params`, step, why });
 }
 
 function parseParams(given: readonly GivenParam[], step: number): readonly StepParam[] {
@@ -214,28 +223,16 @@ function assertParam(param: GivenParam, at: number, step: number): asserts param
   if (param.case !== "none" && param.case !== "ref") return;
   const field = `steps[${step}].params[${at}]`;
   if (param.case === "none") {
-    throw invalid({ field, step, why: "is neither a value nor a reference; NULL is a value without a kind" });
+    throw invalidField({
+      field,
+      step,
+      why: "is neither a value nor a reference; NULL is a value without a kind",
+    });
   }
   const { step: earlier, row, column } = param.value;
   if (earlier < 0 || earlier >= step) {
-    throw invalid({ field: `${field}.ref.step`, step, why: "must be the number of an earlier step" });
+    throw invalidField({ field: `${field}.ref.step`, step, why: "must be the number of an earlier step" });
   }
-  if (row < 0) throw invalid({ field: `${field}.ref.row`, step, why: "must not be negative" });
-  if (column === "") throw invalid({ field: `${field}.ref.column`, step, why: "must name a column" });
-}
-
-/** A field of the request that can't be accepted. */
-export function invalid(refusal: {
-  readonly reason?: Reason;
-  readonly field: string;
-  readonly step?: number | undefined;
-  readonly why: string;
-}): HandlerError {
-  const { reason = "INVALID_REQUEST", field, step, why } = refusal;
-  return new HandlerError({
-    reason,
-    message: `${field} ${why}.`,
-    ...(step === undefined ? {} : { step }),
-    fields: [{ field, description: why }],
-  });
+  if (row < 0) throw invalidField({ field: `${field}.ref.row`, step, why: "must not be negative" });
+  if (column === "") throw invalidField({ field: `${field}.ref.column`, step, why: "must name a column" });
 }

@@ -1,4 +1,4 @@
-import { HandlerError, type Reason } from "@tandem/rpc";
+import { HandlerError, invalidField } from "@tandem/rpc";
 import { postgresLimits } from "../limits.ts";
 
 /** Which request it is, so that it can be told from another and known again. */
@@ -37,22 +37,25 @@ export function parseRequestIdentity(given: GivenIdentity): RequestIdentity {
 function check(given: GivenIdentity): RequestIdentity {
   const requestId = parseRequestId(given.requestId);
   const { attempt, requestedAt, sourceInstanceId } = given;
-  if (attempt < 0) throw invalid("attempt", "must not be negative");
+  if (attempt < 0) throw invalidField({ field: "attempt", why: "must not be negative" });
   if (sourceInstanceId.length > MAX_NAME_LENGTH) {
-    throw invalid("meta.source_instance_id", `is longer than ${MAX_NAME_LENGTH} characters`);
+    const why = `is longer than ${MAX_NAME_LENGTH} characters`;
+    throw invalidField({ field: "meta.source_instance_id", why });
   }
   if (requestedAt === undefined) {
     const why = "is required with a request_id: the time when the write was first wanted";
-    throw invalid("meta.requested_at", why);
+    throw invalidField({ field: "meta.requested_at", why });
   }
   if (isAhead(requestedAt.getTime())) {
-    throw invalid("meta.requested_at", "is more than a minute ahead of this server's clock");
+    const why = "is more than a minute ahead of this server's clock";
+    throw invalidField({ field: "meta.requested_at", why });
   }
   const why =
     "is older than receipts are kept: it is not run, and whether it was run before is not known any more";
-  if (isExpired(requestId)) throw invalid("request_id", why, "REQUEST_ID_EXPIRED");
+  const reason = "REQUEST_ID_EXPIRED";
+  if (isExpired(requestId)) throw invalidField({ reason, field: "request_id", why });
   if (requestedAt.getTime() < Date.now() - postgresLimits.receiptRetentionMs) {
-    throw invalid("meta.requested_at", why, "REQUEST_ID_EXPIRED");
+    throw invalidField({ reason, field: "meta.requested_at", why });
   }
   return { ...given, requestId, requestedAt };
 }
@@ -61,10 +64,14 @@ function check(given: GivenIdentity): RequestIdentity {
 export function parseRequestId(given: string): string {
   const requestId = given.toLowerCase();
   if (!UUID_V7.test(requestId)) {
-    throw invalid("request_id", "must be a UUID of version 7: 8, 4, 4, 4 and 12 hexadecimal digits");
+    const why = "must be a UUID of version 7: 8, 4, 4, 4 and 12 hexadecimal digits";
+    throw invalidField({ field: "request_id", why });
   }
   if (isAhead(timeOfRequestId(requestId))) {
-    throw invalid("request_id", "was made more than a minute ahead of this server's clock");
+    throw invalidField({
+      field: "request_id",
+      why: "was made more than a minute ahead of this server's clock",
+    });
   }
   return requestId;
 }
@@ -81,9 +88,4 @@ function isAhead(time: number): boolean {
 // The first 48 bits: https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7
 function timeOfRequestId(requestId: string): number {
   return Number.parseInt(requestId.slice(0, 8) + requestId.slice(9, 13), 16);
-}
-
-function invalid(field: string, description: string, reason: Reason = "INVALID_REQUEST"): HandlerError {
-  const fields = [{ field, description }];
-  return new HandlerError({ reason, message: `${field} ${description}.`, fields });
 }

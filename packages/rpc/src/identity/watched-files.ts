@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 
-/** A file that says who may call, or who this process is, can't be used. The message says which and why. */
+/** A file that says who may call, who this process is, or what it keeps secret, can't be used. The message says which and why. */
 export class CredentialsFileError extends Error {
   override readonly name = "CredentialsFileError";
 }
