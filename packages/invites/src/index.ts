@@ -1,0 +1,50 @@
+export {
+  createInvite,
+  type CreatedInvite,
+  type CreateInviteOptions,
+  type InviteTable,
+} from "./create-invite.ts";
+export {
+  hashesOfRow,
+  type InviteRow,
+  type StatusName,
+  toInvite,
+  toInviteRow,
+  toSecretHashes,
+  toStatus,
+  toStatusName,
+} from "./invite-row.ts";
+export {
+  type InviteKey,
+  type InviteKeys,
+  InviteKeysError,
+  isKeyId,
+  parseInviteKeys,
+  readWrittenKeys,
+  type WrittenKey,
+  type WrittenKeys,
+} from "./keys.ts";
+export { inviteLimits } from "./limits.ts";
+export { fromMirrorRequest, fromState, toMirrorRequest, toState } from "./mirror-request.ts";
+export {
+  inviteIdOf,
+  type InviteRequest,
+  parseNewInvite,
+  parseSourceChannel,
+  type ValidInvite,
+} from "./new-invite.ts";
+export {
+  deriveSecrets,
+  hashesOf,
+  hashSecrets,
+  isSameHash,
+  type LookUpHash,
+  PHONE,
+  type SecretHashes,
+  type Secrets,
+  secretsOf,
+  type SecretsSubject,
+  type ShownSecret,
+} from "./secrets.ts";
+export { fromTimestamp, toTimestamp } from "./timestamps.ts";
+export { type WatchedInviteKeys, watchInviteKeys, type WatchInviteKeysOptions } from "./watch-keys.ts";
