@@ -25,6 +25,7 @@ export {
   type WrittenKeys,
 } from "./keys.ts";
 export { inviteLimits } from "./limits.ts";
+export { fromMirrorContactRequest, toMirrorContactRequest } from "./mirror-contact.ts";
 export { fromMirrorRequest, fromState, toMirrorRequest, toState } from "./mirror-request.ts";
 export {
   inviteIdOf,

@@ -20,7 +20,7 @@ export { doubleTag, lengthTag, varintTag, writeInt64 } from "./field-tags.ts";
 export { type FieldRefusal, invalidField } from "./errors/invalid-field.ts";
 export { encoding } from "./encode.ts";
 export type { OutcomeName, Reason } from "./errors/reasons.ts";
-export { cutToBytes, fromRpcStatus, toStatusMessage } from "./errors/status-details.ts";
+export { cutToBytes, toStatusMessage } from "./errors/status-details.ts";
 export { type Sent, TransportError } from "./errors/transport-error.ts";
 export type { Health } from "./health/health-service.ts";
 export {
