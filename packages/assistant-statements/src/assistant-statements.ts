@@ -1,5 +1,6 @@
 import type { DeclaredStatement } from "@tandem/statements";
 import { channelsOfContact, putChannel, removeChannel } from "./contact-channels.ts";
+import { allMirrorStatements } from "./mirror.ts";
 import { contactById, putContact, removeContact } from "./contacts.ts";
 
 /** Everything that the assistant registers when it starts. */
@@ -10,4 +11,5 @@ export const assistantStatements: readonly DeclaredStatement[] = [
   putChannel,
   removeChannel,
   channelsOfContact,
+  ...allMirrorStatements,
 ];

@@ -10,7 +10,10 @@ CREATE TABLE tandem.authority (
 	phase text NOT NULL DEFAULT 'settled' CHECK (phase IN ('settled', 'draining')),
 	-- Grows by one whenever the authority moves.
 	epoch bigint NOT NULL DEFAULT 1,
-	since timestamp(6) with time zone NOT NULL DEFAULT clock_timestamp()
+	since timestamp(6) with time zone NOT NULL DEFAULT clock_timestamp(),
+	-- By which move it is draining: what another one was about can't end it.
+	move uuid,
+	CHECK ((phase = 'draining') = (move IS NOT NULL))
 );
 --> statement-breakpoint
 -- What the mirror doesn't have yet: not each change, but each aggregate that has changed, with its newest version.
@@ -239,7 +242,7 @@ $$;
 --   mirror.apply_AGGREGATE(id, version, state)  brings the mirror to a version, or to its end where the state is null
 --   mirror.read_AGGREGATE(ids)                  what is to be brought there
 --   mirror.digest_AGGREGATE(buckets, before)    what the two sides are compared by
---   mirror.list_AGGREGATE(buckets, since, before, part)  the same, row by row, of one bucket or of all
+--   mirror.list_AGGREGATE(buckets, since, before, part, after, max_rows)  the same, row by row, of one bucket or all
 --   tandem.recover_AGGREGATE(id, version, state)  makes the side that decides what its mirror still has
 CREATE FUNCTION tandem.mirror_table(aggregate text, root regclass, VARIADIC children regclass[] DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -379,7 +382,8 @@ BEGIN
 	EXECUTE format(
 		$f$
 		CREATE OR REPLACE FUNCTION mirror.list_%1$s(
-			buckets integer, since timestamptz, before timestamptz, part integer DEFAULT NULL
+			buckets integer, since timestamptz, before timestamptz, part integer DEFAULT NULL,
+			after uuid DEFAULT NULL, max_rows integer DEFAULT NULL
 		)
 		RETURNS TABLE (bucket integer, id uuid, version bigint, deleted boolean, updated_at timestamptz, digest bytea)
 		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC'
@@ -396,6 +400,7 @@ BEGIN
 				WHERE t.aggregate = %1$L AND t.deleted_at >= since AND t.deleted_at < before
 					AND (part IS NULL OR tandem.bucket_of(t.id, buckets) = part)
 			) AS listed
+			WHERE after IS NULL OR id > after ORDER BY id LIMIT max_rows
 		$body$
 		$f$,
 		aggregate, root, state_sql
@@ -464,34 +469,36 @@ $$;
 --> statement-breakpoint
 -- The steps of moving the authority. Each gives the row as it is afterwards, and can be repeated; one that doesn't fit
 -- changes nothing. They are granted to whoever moves it.
-CREATE FUNCTION tandem.begin_move(from_epoch bigint) RETURNS SETOF tandem.authority
+CREATE FUNCTION tandem.begin_move(from_epoch bigint, by_move uuid) RETURNS SETOF tandem.authority
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM tandem.stop_writes();
-	UPDATE tandem.authority SET phase = 'draining', since = clock_timestamp() WHERE epoch = from_epoch AND phase = 'settled';
+	UPDATE tandem.authority SET phase = 'draining', move = by_move, since = clock_timestamp()
+		WHERE epoch = from_epoch AND phase = 'settled';
 	RETURN QUERY SELECT * FROM tandem.authority;
 END
 $$;
 --> statement-breakpoint
-CREATE FUNCTION tandem.end_move(from_epoch bigint, to_authority text) RETURNS SETOF tandem.authority
+CREATE FUNCTION tandem.end_move(from_epoch bigint, by_move uuid, to_authority text) RETURNS SETOF tandem.authority
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	-- What is being brought here comes to its end first.
 	PERFORM tandem.stop_writes();
 	UPDATE tandem.authority
-		SET authority = to_authority, phase = 'settled', epoch = from_epoch + 1, since = clock_timestamp()
-		WHERE epoch = from_epoch AND phase = 'draining';
+		SET authority = to_authority, phase = 'settled', move = NULL, epoch = from_epoch + 1, since = clock_timestamp()
+		WHERE epoch = from_epoch AND move = by_move;
 	RETURN QUERY SELECT * FROM tandem.authority;
 END
 $$;
 --> statement-breakpoint
-CREATE FUNCTION tandem.call_off_move(from_epoch bigint) RETURNS SETOF tandem.authority
+CREATE FUNCTION tandem.call_off_move(from_epoch bigint, by_move uuid) RETURNS SETOF tandem.authority
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	UPDATE tandem.authority SET phase = 'settled', since = clock_timestamp() WHERE epoch = from_epoch AND phase = 'draining';
+	UPDATE tandem.authority SET phase = 'settled', move = NULL, since = clock_timestamp()
+		WHERE epoch = from_epoch AND move = by_move;
 	RETURN QUERY SELECT * FROM tandem.authority;
 END
 $$;

@@ -12,11 +12,13 @@ export interface Authority {
   readonly epoch: bigint;
   /** Since when it is so, in PostgreSQL's form. */
   readonly since: string;
+  /** By which move it is draining. */
+  readonly move: string | null;
 }
 
 export async function readAuthority({ sql }: Pick<Database, "sql">): Promise<Authority> {
   const [row] =
-    await sql<Authority>`SELECT side, authority, phase, epoch, since::text FROM tandem.read_authority()`;
+    await sql<Authority>`SELECT side, authority, phase, epoch, since::text, move FROM tandem.read_authority()`;
   if (row === undefined) throw new Error("This database doesn't say who decides: tandem.authority is empty.");
   return row;
 }

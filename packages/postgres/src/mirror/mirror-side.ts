@@ -38,11 +38,11 @@ export interface MirrorSide {
   readonly name: string;
   authority(): Promise<Authority>;
   /** Its writers are told to wait; those that are under way have come to their end. LOCK_TIMEOUT: they took too long. */
-  beginMove(epoch: bigint): Promise<Authority>;
-  /** `to` decides from now on. */
-  endMove(epoch: bigint, to: string): Promise<Authority>;
-  /** All is as it was. */
-  callOffMove(epoch: bigint): Promise<Authority>;
+  beginMove(epoch: bigint, move: string): Promise<Authority>;
+  /** `to` decides from now on, unless the move was called off. */
+  endMove(epoch: bigint, move: string, to: string): Promise<Authority>;
+  /** All is as it was, unless the move came to its end. */
+  callOffMove(epoch: bigint, move: string): Promise<Authority>;
   backlog(): Promise<Backlog>;
   /** Its clock, in PostgreSQL's form. */
   now(): Promise<string>;
@@ -62,16 +62,16 @@ export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "
   const outbox = createOutbox(database);
   const call = async (text: string, values: readonly unknown[]) => run({ text, values, prepare: true });
   const asAuthority = async (text: string, values: readonly unknown[]): Promise<Authority> => {
-    const [row] = await call(`SELECT side, authority, phase, epoch, since::text FROM ${text}`, values);
+    const [row] = await call(`SELECT side, authority, phase, epoch, since::text, move FROM ${text}`, values);
     // A function of tandem_0001_mirror.sql gives one row of tandem.authority.
     return row as unknown as Authority;
   };
   return {
     name,
     authority: () => readAuthority(database),
-    beginMove: (epoch) => asAuthority("tandem.begin_move($1)", [epoch]),
-    endMove: (epoch, to) => asAuthority("tandem.end_move($1, $2)", [epoch, to]),
-    callOffMove: (epoch) => asAuthority("tandem.call_off_move($1)", [epoch]),
+    beginMove: (epoch, move) => asAuthority("tandem.begin_move($1, $2)", [epoch, move]),
+    endMove: (epoch, move, to) => asAuthority("tandem.end_move($1, $2, $3)", [epoch, move, to]),
+    callOffMove: (epoch, move) => asAuthority("tandem.call_off_move($1, $2)", [epoch, move]),
     backlog: () => outbox.backlog(),
     now: async () => {
       const [row] = await sql<{ now: string }>`SELECT clock_timestamp()::text AS now`;

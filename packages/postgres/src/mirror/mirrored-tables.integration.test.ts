@@ -16,7 +16,7 @@ beforeEach(async () => {
   for (const { ownerUrl } of [pair.east, pair.west]) {
     await runSql(
       ownerUrl,
-      `UPDATE tandem.authority SET authority = 'east', phase = 'settled';
+      `UPDATE tandem.authority SET authority = 'east', phase = 'settled', move = NULL;
        TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones`,
     );
   }
@@ -108,7 +108,10 @@ describe("on the side that decides", () => {
 
   it("nothing is written while the authority moves, in whatever isolation", async () => {
     await run(pair.east, `INSERT INTO notes (id, title) VALUES ('${note}', 'one')`);
-    await runSql(pair.east.ownerUrl, "UPDATE tandem.authority SET phase = 'draining'");
+    await runSql(
+      pair.east.ownerUrl,
+      "UPDATE tandem.authority SET phase = 'draining', move = gen_random_uuid()",
+    );
     for (const begin of ["BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE"]) {
       expect(await refusal(pair.east, `${begin}; UPDATE notes SET title = 'two'`)).toBe("NOT_AUTHORITATIVE");
     }

@@ -35,7 +35,7 @@ beforeEach(async () => {
     await runSql(
       ownerUrl,
       `TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones;
-       UPDATE tandem.authority SET authority = 'east', epoch = 1, phase = 'settled'`,
+       UPDATE tandem.authority SET authority = 'east', epoch = 1, phase = 'settled', move = NULL`,
     );
   }
 });
@@ -164,6 +164,38 @@ it("waits for writes under way, without keeping others waiting behind them for l
   expect(await authorities()).toEqual(settledOn("west", 2n));
 });
 
+it("many that move it at once leave one side deciding, and lose nothing", async () => {
+  await using load = startWriters(2);
+  for (let round = 0; round < 5; round += 1) {
+    const { authority, epoch } = await sides[0].authority();
+    const others = authority === "east" ? "west" : "east";
+    // Two of them to the other side, one of which has no patience, and one that calls it all off.
+    await Promise.allSettled([move(others, epoch), move(others, epoch, sides, 1), move(authority, epoch)]);
+    // Whatever was left half-way is finished by the next call.
+    const [one, other] = await authorities();
+    const deciding = [one, other].filter(
+      (row, at) => row?.authority === sides[at]?.name && row?.phase === "settled",
+    );
+    expect(deciding.length).toBeLessThan(2);
+    const target = others;
+    await waitFor(async () => move(target, (await sideOf(authority).authority()).epoch).then(() => true), {
+      describe: "the move to be finished",
+    });
+  }
+  await load.stop();
+  await waitFor(
+    async () =>
+      (await Promise.all(sides.map((side) => side.backlog()))).every(({ pending }) => pending === 0),
+    {
+      describe: "the mirror",
+    },
+  );
+  expect(await contents(pair.west)).toEqual(await contents(pair.east));
+  expect(await contents(pair.east)).toHaveLength(load.written.length);
+});
+
+const sideOf = (name: string): MirrorSide => (name === "east" ? sides[0] : sides[1]);
+
 describe("killed at any step", () => {
   const steps = ["beginMove", "beginMove", "endMove", "endMove"] as const;
 
@@ -183,9 +215,9 @@ describe("killed at any step", () => {
         };
       return {
         ...side,
-        beginMove: change((epoch: bigint) => side.beginMove(epoch)),
-        endMove: change((epoch: bigint, to: string) => side.endMove(epoch, to)),
-        callOffMove: change((epoch: bigint) => side.callOffMove(epoch)),
+        beginMove: change((epoch: bigint, by: string) => side.beginMove(epoch, by)),
+        endMove: change((epoch: bigint, by: string, to: string) => side.endMove(epoch, by, to)),
+        callOffMove: change((epoch: bigint, by: string) => side.callOffMove(epoch, by)),
       };
     };
     return [dying(sides[0]), dying(sides[1])];

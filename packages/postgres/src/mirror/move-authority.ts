@@ -1,4 +1,5 @@
 import { HandlerError } from "@tandem/rpc";
+import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Authority } from "./authority.ts";
 import type { MirrorSide } from "./mirror-side.ts";
@@ -34,7 +35,9 @@ const SETTLE_MS = 500;
  * that can't be had in time, saying why, and all is as it was: NOT_READY while the mirror is behind, GUARD_UNMET where
  * the two differ, STALE_VERSION where the epoch is another one.
  *
- * The old side is stopped before the new one decides, and decides no more before it is told so: at no time do both.
+ * What becomes of a move is decided on the side that it leads to, by one row: it ends there, or it is called off there
+ * first. That side is told of the move before the old one is, so that nobody who calls it off can miss it; the old one
+ * decides no more before the new one does. So at no time do both decide, however many try at once.
  */
 export async function moveAuthority(options: MoveOptions): Promise<Moved> {
   const { sides, to, expectedEpoch } = options;
@@ -42,54 +45,80 @@ export async function moveAuthority(options: MoveOptions): Promise<Moved> {
   const from = sides.find(({ name }) => name !== to);
   if (into === undefined || from === undefined) throw new TypeError(`No side is called ${to}.`);
   const [old, next] = await Promise.all([from.authority(), into.authority()]);
+  const { epoch } = old;
   if (next.authority === to && old.authority === to) {
-    // It decides already; what was to move from it, and was not finished, stays.
-    await callOff([from, into], old.epoch);
+    // It decides already: a move away from it that was not finished is called off.
+    if (old.move !== null) await callOff({ from: into, into: from, epoch, move: old.move });
+    else if (next.move !== null) await into.callOffMove(epoch, next.move);
     return { authority: to, epoch: next.epoch, heldMs: 0 };
   }
-  if (old.epoch !== expectedEpoch) throw otherEpoch(old, expectedEpoch);
-  if (next.epoch === old.epoch + 1n) return finish({ from, to, epoch: old.epoch, since: Date.now() });
-  if (old.phase === "settled") await assertAgreeing({ ...options, from, into });
+  if (epoch !== expectedEpoch) throw otherEpoch(old, expectedEpoch);
+  if (next.epoch > epoch) return finish(from, old, to);
+  // Of a move that the other side knows nothing of any more, nothing is left but this.
+  if (old.move !== null && old.move !== next.move) await from.callOffMove(epoch, old.move);
+  if (old.move === null) await assertAgreeing({ ...options, from, into });
+  const move = next.move ?? randomUUID();
   const began = performance.now();
-  const until = began + options.drainTimeoutMs;
   try {
-    const { since } = await stop(from, old, until);
-    await into.beginMove(old.epoch);
-    await drained(from, until, options.signal);
-    await assertSameSince({ ...options, from, into }, since);
+    await run({ ...options, from, into, epoch, move }, began + options.drainTimeoutMs);
   } catch (error) {
-    await callOff([from, into], old.epoch);
-    throw error;
+    const decided = await callOff({ from, into, epoch, move });
+    if (decided !== to) throw error;
   }
-  // From here on it is only finished: the new side decides, whatever becomes of this process.
-  await into.endMove(old.epoch, to);
   const heldMs = performance.now() - began;
-  return { ...(await finish({ from, to, epoch: old.epoch, since: 0 })), heldMs };
+  return { ...(await finish(from, { ...old, move }, to)), heldMs };
 }
 
-async function finish({
-  from,
-  to,
-  epoch,
-}: {
+interface Move {
   readonly from: MirrorSide;
-  readonly to: string;
+  readonly into: MirrorSide;
   readonly epoch: bigint;
-  readonly since: number;
-}): Promise<Moved> {
-  const moved = await from.endMove(epoch, to);
+  readonly move: string;
+}
+
+/** Up to the point where the new side decides. */
+async function run(moving: MoveOptions & Move, until: number): Promise<void> {
+  const { from, into, epoch, move, to } = moving;
+  assertOurs(await begin(into, moving, until), moving);
+  const old = assertOurs(await begin(from, moving, until), moving);
+  await drained(from, until, moving.signal);
+  await assertSameSince(moving, old.since);
+  const next = await into.endMove(epoch, move, to);
+  if (next.authority !== to) throw calledOffMeanwhile();
+}
+
+function assertOurs(authority: Authority, { move }: Move): Authority {
+  if (authority.move === move) return authority;
+  throw calledOffMeanwhile();
+}
+
+function calledOffMeanwhile(): HandlerError {
+  const message = "Somebody else moves the authority at the same time: look who decides, and try again.";
+  return new HandlerError({ reason: "NOT_READY", message });
+}
+
+/** The old side hears that it decides no more. */
+async function finish(from: MirrorSide, { epoch, move }: Authority, to: string): Promise<Moved> {
+  const moved = move === null ? await from.authority() : await from.endMove(epoch, move, to);
+  if (moved.authority !== to) throw calledOffMeanwhile();
   return { authority: moved.authority, epoch: moved.epoch, heldMs: 0 };
 }
 
-/** Both let their writers go on; what can't be reached is set right by the next call. */
-async function callOff(sides: readonly MirrorSide[], epoch: bigint): Promise<void> {
-  await Promise.allSettled(sides.map((side) => side.callOffMove(epoch)));
+/**
+ * Both sides let their writers go on as before, unless the move has come to its end already; gives who decides. Where one
+ * of them can't be reached, the next call sets it right.
+ */
+async function callOff({ from, into, epoch, move }: Move): Promise<string | undefined> {
+  try {
+    const next = await into.callOffMove(epoch, move);
+    if (next.epoch > epoch) return next.authority;
+    return (await from.callOffMove(epoch, move)).authority;
+  } catch {
+    return undefined;
+  }
 }
 
-interface Between extends MoveOptions {
-  readonly from: MirrorSide;
-  readonly into: MirrorSide;
-}
+type Between = MoveOptions & Pick<Move, "from" | "into">;
 
 /** Before anybody is held up: what differs for good is told at once. */
 async function assertAgreeing({ from, into, aggregates, signal }: Between): Promise<void> {
@@ -106,11 +135,11 @@ async function assertAgreeing({ from, into, aggregates, signal }: Between): Prom
   if (found.length > 0) throw differing(found);
 }
 
-/** Once for all writers that take long: others must not wait behind them for more than a moment. */
-async function stop(from: MirrorSide, { epoch }: Authority, until: number): Promise<Authority> {
+/** Tried again while a writer takes long: others must not wait behind that one for more than a moment. */
+async function begin(side: MirrorSide, { epoch, move }: Move, until: number): Promise<Authority> {
   for (;;) {
     try {
-      return await from.beginMove(epoch);
+      return await side.beginMove(epoch, move);
     } catch (error) {
       const mayPass =
         error instanceof HandlerError && (error.reason === "LOCK_TIMEOUT" || error.reason === "DEADLOCK");

@@ -1,0 +1,71 @@
+import { type Aggregate, authorityStatements, mirrorStatements } from "@tandem/assistant-statements";
+import { callable, type DbProxy, type Statement } from "@tandem/dbproxy";
+import type { Authority, MirrorSide, RowVersion } from "@tandem/postgres";
+
+// DbProxy gives no more rows at once.
+const MAX_ROWS = 1_000;
+
+/** The assistant's side, over DbProxy by registered statements. */
+export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
+  // Whether it has run before makes no difference: each can be repeated, so none needs an id that is kept.
+  const run = async <Row extends object>(statement: Statement<Row>): Promise<readonly Row[]> => {
+    const { results } = await assistantDb.transaction([statement]);
+    return results[0].rows;
+  };
+  const ask = async <Row extends object>(statement: Statement<Row>): Promise<readonly Row[]> => {
+    const { rows } = await assistantDb.query(statement, { primary: true });
+    return rows;
+  };
+  // tandem.authority allows no other phases.
+  const toAuthority = ([row]: readonly object[]): Authority => row as Authority;
+  const status = async () => {
+    const [row] = await ask(callable(authorityStatements.backlog)({}));
+    return row ?? { pending: 0n, parked: 0n, oldestSeconds: 0, now: "" };
+  };
+  return {
+    name: "assistant",
+    authority: async () => toAuthority(await ask(callable(authorityStatements.read)({}))),
+    beginMove: async (epoch, move) =>
+      toAuthority(await run(callable(authorityStatements.beginMove)({ epoch, move }))),
+    endMove: async (epoch, move, to) =>
+      toAuthority(await run(callable(authorityStatements.endMove)({ epoch, move, to }))),
+    callOffMove: async (epoch, move) =>
+      toAuthority(await run(callable(authorityStatements.callOffMove)({ epoch, move }))),
+    backlog: async () => {
+      const { pending, parked, oldestSeconds } = await status();
+      return { pending: Number(pending), parked: Number(parked), oldestAgeMs: oldestSeconds * 1_000 };
+    },
+    now: async () => (await status()).now,
+    digests: async (aggregate, buckets, before) => {
+      const rows = await ask(callable(of(aggregate).digests)({ buckets, before }));
+      return rows.map(({ bucket, held, digest }) => ({ bucket: Number(bucket), held: Number(held), digest }));
+    },
+    list: async (aggregate, { buckets, since, before, bucket = null }) => {
+      const list = callable(of(aggregate).list);
+      const all: RowVersion[] = [];
+      for (let after: string | null = null; ;) {
+        const rows: readonly RowVersion[] = await ask(
+          list({ buckets, since, before, bucket, after, maxRows: MAX_ROWS }),
+        );
+        all.push(...rows);
+        if (rows.length < MAX_ROWS) return all;
+        after = rows.at(-1)?.id ?? null;
+      }
+    },
+    read: async (aggregate, ids) => {
+      const rows = await ask(callable(of(aggregate).read)({ ids }));
+      return rows.map(({ state, ...row }) => ({ ...row, state: state ?? undefined }));
+    },
+    apply: async (aggregate, { id, version, state = null }) => {
+      await run(callable(of(aggregate).apply)({ id, version, state }));
+    },
+    recover: async (aggregate, { id, version, state = null }) => {
+      await run(callable(of(aggregate).recover)({ id, version, state }));
+    },
+  };
+}
+
+function of(aggregate: string): (typeof mirrorStatements)[Aggregate] {
+  if (aggregate === "contact" || aggregate === "invite") return mirrorStatements[aggregate];
+  throw new TypeError(`Nothing is registered for the aggregate ${aggregate}.`);
+}
