@@ -1,0 +1,153 @@
+import { durationFromMs, type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import {
+  Authority,
+  type Cutover,
+  FindingKind,
+  Phase,
+  Repair,
+} from "@tandem/contract/tandem/gateway/v1/cutover";
+import { toTimestamp } from "@tandem/invites";
+import {
+  type Finding,
+  type MirrorSide,
+  moveAuthority,
+  type RepairDirection,
+  verifyMirror,
+} from "@tandem/postgres";
+import { type Handlers, invalidField } from "@tandem/rpc";
+
+export interface CutoverOptions {
+  /** The gateway's side, and the assistant's. */
+  readonly sides: readonly [MirrorSide, MirrorSide];
+}
+
+// Contacts first: invites refer to them.
+const AGGREGATES = ["contact", "invite"];
+const DRAIN_MS = 5_000;
+const MAX_DRAIN_MS = 60_000;
+const SETTLE_MS = 2_000;
+const MAX_SETTLE_MS = 60_000;
+
+/** tandem.gateway.v1.Cutover. */
+export function cutoverHandlers({ sides }: CutoverOptions): Handlers<typeof Cutover> {
+  const [own] = sides;
+  const deciding = async (): Promise<readonly [decides: MirrorSide, mirror: MirrorSide]> => {
+    const { authority } = await own.authority();
+    return authority === own.name ? [sides[0], sides[1]] : [sides[1], sides[0]];
+  };
+  return {
+    getAuthority: async () => {
+      const { authority, phase, epoch, since } = await own.authority();
+      const [decides] = await deciding();
+      const { pending, parked, oldestAgeMs } = await decides.backlog();
+      return {
+        authority: toAuthority(authority),
+        phase: phase === "settled" ? Phase.SETTLED : Phase.DRAINING,
+        epoch,
+        since: toTimestamp(since),
+        backlog: { pending: BigInt(pending), parked: BigInt(parked), oldestAge: durationFromMs(oldestAgeMs) },
+      };
+    },
+    setAuthority: async ({ authority, expectedEpoch, drainTimeout }, { signal }) => {
+      const moved = await moveAuthority({
+        sides,
+        to: toSide(authority),
+        expectedEpoch,
+        drainTimeoutMs: parseTime(drainTimeout, {
+          field: "drain_timeout",
+          byDefault: DRAIN_MS,
+          max: MAX_DRAIN_MS,
+        }),
+        aggregates: AGGREGATES,
+        signal,
+      });
+      return {
+        authority: toAuthority(moved.authority),
+        epoch: moved.epoch,
+        held: durationFromMs(Math.ceil(moved.heldMs)),
+      };
+    },
+    async *verifyMirror({ repair, settle }, { signal }) {
+      const [decides, mirror] = await deciding();
+      const settleMs = parseTime(settle, { field: "settle", byDefault: SETTLE_MS, max: MAX_SETTLE_MS });
+      const verifying = verifyMirror({
+        decides,
+        mirror,
+        aggregates: AGGREGATES,
+        repair: toDirection(repair),
+        settleMs,
+        signal,
+      });
+      const found: Finding[] = [];
+      for (;;) {
+        const next = await verifying.next();
+        if (next.done === true) {
+          yield { event: { case: "summary", value: summaryOf(found, next.value) } };
+          return;
+        }
+        found.push(next.value);
+        yield { event: { case: "finding", value: toFinding(next.value) } };
+      }
+    },
+  };
+}
+
+const findingKinds: Readonly<Record<Finding["kind"], FindingKind>> = {
+  missing: FindingKind.MISSING,
+  stale: FindingKind.STALE,
+  different: FindingKind.DIFFERENT,
+  orphan: FindingKind.ORPHAN,
+  newer: FindingKind.NEWER,
+};
+
+function toFinding({ aggregate, id, kind, repaired }: Finding) {
+  const subject = aggregate === "contact" ? { contactId: id } : { inviteId: id };
+  return { ...subject, kind: findingKinds[kind], repaired };
+}
+
+function summaryOf(found: readonly Finding[], compared: number) {
+  const count = (kind: Finding["kind"]): bigint =>
+    BigInt(found.filter((finding) => finding.kind === kind).length);
+  return {
+    compared: BigInt(compared),
+    missing: count("missing"),
+    stale: count("stale"),
+    different: count("different"),
+    orphans: count("orphan"),
+    newer: count("newer"),
+    repaired: BigInt(found.filter(({ repaired }) => repaired).length),
+  };
+}
+
+function toAuthority(side: string): Authority {
+  return side === "gateway" ? Authority.GATEWAY : Authority.ASSISTANT;
+}
+
+function toSide(authority: Authority): string {
+  if (authority === Authority.GATEWAY) return "gateway";
+  if (authority === Authority.ASSISTANT) return "assistant";
+  throw invalidField({ field: "authority", why: "must be AUTHORITY_GATEWAY or AUTHORITY_ASSISTANT" });
+}
+
+function toDirection(repair: Repair): RepairDirection {
+  switch (repair) {
+    case Repair.UNSPECIFIED:
+      return "none";
+    case Repair.FOLLOW_AUTHORITY:
+      return "follow authority";
+    case Repair.RECOVER_AUTHORITY:
+      return "recover authority";
+    default:
+      throw invalidField({ field: "repair", why: "is none that this server knows" });
+  }
+}
+
+function parseTime(
+  asked: Duration | undefined,
+  { field, byDefault, max }: { readonly field: string; readonly byDefault: number; readonly max: number },
+): number {
+  if (asked === undefined) return byDefault;
+  const ms = durationMs(asked);
+  if (ms > 0 && ms <= max) return ms;
+  throw invalidField({ field, why: `must be longer than nothing, and at most ${max} ms` });
+}
