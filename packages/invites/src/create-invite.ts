@@ -17,16 +17,19 @@ export interface CreateInviteOptions {
 
 export interface CreatedInvite {
   readonly row: InviteRow;
-  readonly secrets: Secrets;
+  /** Undefined where a copy of the request created it with a key that is gone by now: then nobody can tell them again. */
+  readonly secrets: Secrets | undefined;
 }
 
 /**
- * Creates an invite in a transaction, with secrets that no live invite of its channel has, under whichever key. An invite
- * that a copy of the same request has created already, on the other side before the authority moved, is given as it is.
+ * Creates an invite in a READ COMMITTED transaction, with secrets that no live invite of its channel has, under whichever
+ * key. An invite that a copy of the same request has created already, on the other side before the authority moved, is
+ * given as it is.
  *
  * Fails with CONTACT_NOT_FOUND; with UNIQUE_VIOLATION where the id that the caller chose is another invite's; with
  * REQUEST_ID_REUSED where the request asked for something else before; with DATABASE_RESOURCES where the channel has so
- * many live invites that no code was free. What the database fails with is passed on; the transaction has to be given up then.
+ * many live invites that no code was free. What the database fails with is passed on, NOT_AUTHORITATIVE among it. Whatever
+ * it fails with, the transaction has to be given up then.
  */
 export async function createInvite(
   transaction: Transaction,
@@ -40,7 +43,10 @@ export async function createInvite(
       values: [invite.contactId, locksOf(taken)],
       prepare: true,
     });
-    if (locked.length === 0) throw contactNotFound(invite.contactId);
+    if (locked.length === 0) {
+      await requireContact(transaction, invite.contactId);
+      continue;
+    }
     const row = await insert(transaction, { table, invite, keys, secrets, taken });
     if (row !== undefined) return { row, secrets };
     const there = await readInvite(transaction, table, invite.id);
@@ -126,10 +132,7 @@ function createdBefore(row: InviteRow, invite: ValidInvite, keys: InviteKeys): C
     throw new HandlerError({ reason: "REQUEST_ID_REUSED", message });
   }
   const subject = { ...invite, voiceCodeDigits: row.voice_code_digits };
-  const secrets = secretsOf(keys, subject, hashesOfRow(row));
-  if (secrets !== undefined) return { row, secrets };
-  const message = `This request has created an invite already, but its secrets can't be told again: their key "${row.key_id}" is gone.`;
-  throw new HandlerError({ reason: "DATABASE_RESOURCES", message, outcome: "COMMITTED" });
+  return { row, secrets: secretsOf(keys, subject, hashesOfRow(row)) };
 }
 
 function isSame(row: InviteRow, invite: ValidInvite): boolean {
@@ -166,8 +169,20 @@ function byteaArray(taken: readonly LookUpHash[]): string {
   return `{${taken.map(({ hash }) => `"\\\\x${hash.toString("hex")}"`).join(",")}}`;
 }
 
-function contactNotFound(id: string): HandlerError {
+/**
+ * Says why a contact wasn't found. A mirror may not have it yet, and a database that begins to decide has had it since: so
+ * both are looked at in one moment. Returns where it is there by now.
+ */
+async function requireContact(transaction: Transaction, id: string): Promise<void> {
+  const [found] = await transaction.sql<{ decides: boolean; there: boolean }>`
+    SELECT authority = side AND phase = 'settled' AS decides, EXISTS (SELECT FROM contacts WHERE id = ${id}) AS there
+    FROM tandem.authority`;
+  if (found?.decides !== true) {
+    const message = "This database doesn't decide about invites at the moment: try again soon.";
+    throw new HandlerError({ reason: "NOT_AUTHORITATIVE", message });
+  }
+  if (found.there) return;
   const message = `There is no contact ${id} to invite: create it first.`;
   const fields = [{ field: "invite.contact_id", description: "is no contact's" }];
-  return new HandlerError({ reason: "CONTACT_NOT_FOUND", message, fields });
+  throw new HandlerError({ reason: "CONTACT_NOT_FOUND", message, fields });
 }

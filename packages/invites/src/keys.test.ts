@@ -17,11 +17,7 @@ describe("a file of keys", () => {
 
   it("gives keys that nothing which writes values out shows", () => {
     const keys = parseInviteKeys(textOf({ current: "one", keys: [one, two] }));
-    const shown = [
-      inspect(keys, { showHidden: true, depth: Infinity, getters: true }),
-      textOf(keys),
-      String(keys),
-    ];
+    const shown = [inspect(keys, { showHidden: true, depth: Infinity, getters: true }), textOf(keys)];
     for (const secret of [one.derive, one.hash, two.derive, two.hash]) {
       const hex = Buffer.from(secret, "base64url").toString("hex");
       for (const text of shown) expect(text).not.toMatch(new RegExp(`${secret}|${hex}`));

@@ -1,13 +1,13 @@
 import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { InviteRow } from "./invite-row.ts";
-import { fromMirrorRequest, fromState, toMirrorRequest } from "./mirror-request.ts";
+import { fromMirrorRequest, fromState, toMirrorRequest, toState } from "./mirror-request.ts";
 import { arbitraryRow } from "./testing/arbitrary-row.ts";
 import { createInvitesDatabase, type InvitesDatabase } from "./testing/invites-database.ts";
 
 let invites: InvitesDatabase;
 beforeAll(async () => {
-  invites = await createInvitesDatabase();
+  invites = await createInvitesDatabase("mirror_request_test");
+  await invites.decides("the other one");
 });
 afterAll(() => invites[Symbol.asyncDispose]());
 
@@ -17,31 +17,19 @@ it(
   async () => {
     const { sql } = invites.database;
     const property = fc.asyncProperty(arbitraryRow, async (row) => {
-      await sql`DELETE FROM assistant_ingress_invites`;
-      await insert(row);
-      const [found] = await sql<{ state: string; updated: string }>`
-      SELECT to_jsonb(i)::text AS state, updated_at AS updated FROM assistant_ingress_invites i`;
-      const { state = "", updated = "" } = found ?? {};
+      await invites.clear();
+      await sql`SELECT mirror.apply_invite(${row.id}, ${row.version}, ${toState(row)})`;
+      const [item] = await sql<{ state: string; updatedAt: string }>`
+      SELECT state::text, updated_at AS "updatedAt" FROM mirror.read_invite(${[row.id]})`;
+      const { state = "", updatedAt = "" } = item ?? {};
       expect(fromState(state, row.version)).toEqual(row);
-      const item = { id: row.id, version: row.version, state, updatedAt: updated };
-      const arrived = fromMirrorRequest(toMirrorRequest(item, "assistant-1"));
-      const [compared] = await sql<{ same: boolean }>`
-      SELECT ${arrived.state ?? ""}::jsonb = to_jsonb(i) AS same FROM assistant_ingress_invites i`;
+      const { id, version } = row;
+      const arrived = fromMirrorRequest(toMirrorRequest({ id, version, state, updatedAt }, "assistant-1"));
+      const [compared] = await sql<{
+        same: boolean;
+      }>`SELECT ${arrived.state ?? ""}::jsonb = ${state}::jsonb AS same`;
       expect(compared?.same).toBe(true);
     });
     await fc.assert(property, { numRuns: 200 });
   },
 );
-
-async function insert(row: InviteRow): Promise<void> {
-  const columns = Object.entries(row);
-  const names = columns.map(([name]) => name).join(", ");
-  const places = columns.map((_, index) => `$${index + 1}`).join(", ");
-  await invites.database.run({
-    text: `INSERT INTO assistant_ingress_invites (${names}) VALUES (${places})`,
-    values: columns.map(([, value]: readonly [string, unknown]) =>
-      typeof value === "bigint" ? String(value) : value,
-    ),
-    prepare: true,
-  });
-}

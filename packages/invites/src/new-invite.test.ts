@@ -43,6 +43,11 @@ describe("a new invite", () => {
     expect(parse(texts)).toMatchObject(texts);
   });
 
+  it("has texts as long as they may be", () => {
+    const texts = { note: "x".repeat(4_096), friendName: "é".repeat(256) };
+    expect(parse(texts)).toMatchObject(texts);
+  });
+
   it("on the phone is for one number, and has 6 digits to speak", () => {
     const given = { sourceChannel: "phone", expectedExternalUserId: "+14155550123" };
     expect(parse(given)).toMatchObject({ ...given, voiceCodeDigits: 6 });

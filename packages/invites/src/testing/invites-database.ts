@@ -1,11 +1,23 @@
-import { createDatabase, type Database } from "@tandem/postgres";
+import {
+  bootstrapCluster,
+  createDatabase,
+  type Database,
+  migrate,
+  mirrorMigrationsFolder,
+} from "@tandem/postgres";
 import { createTestDatabase, expectNoBackends, runSql } from "@tandem/testkit";
 import type { InviteTable } from "../create-invite.ts";
 
-/** A database with contacts, and with invites as each of the services has them. */
+/** A database with contacts, and with invites as each of the services has them, both mirrored. */
 export interface InvitesDatabase extends AsyncDisposable {
-  readonly url: string;
+  /** The app's. */
   readonly database: Database;
+  /** The owner's. */
+  readonly ownerUrl: string;
+  /** Empties it. */
+  clear(): Promise<void>;
+  /** Says who decides about its rows: at first it does itself, and nobody does while that moves. */
+  decides(who: "this one" | "the other one" | "nobody"): Promise<void>;
 }
 
 const invites = (table: InviteTable, reference: string): string => `
@@ -38,23 +50,46 @@ const invites = (table: InviteTable, reference: string): string => `
   CREATE UNIQUE INDEX ON ${table} (invite_code_hash, source_channel) WHERE status = 'active';
   CREATE UNIQUE INDEX ON ${table} (voice_code_hash, source_channel) WHERE status = 'active';`;
 
-export async function createInvitesDatabase(): Promise<InvitesDatabase> {
-  const testDatabase = await createTestDatabase();
-  const { url } = testDatabase;
-  await runSql(
-    url,
-    `CREATE TABLE contacts (id uuid PRIMARY KEY);
-     ${invites("ingress_invites", "REFERENCES contacts ON DELETE CASCADE")}
-     ${invites("assistant_ingress_invites", "")}`,
-  );
+const TABLES = `
+  CREATE TABLE contacts (id uuid PRIMARY KEY, version int8 NOT NULL DEFAULT 1, updated_at timestamptz(6) NOT NULL DEFAULT now());
+  ${invites("ingress_invites", "REFERENCES contacts ON DELETE CASCADE")}
+  ${invites("assistant_ingress_invites", "")}
+  INSERT INTO tandem.authority (side, authority) VALUES ('here', 'here');
+  SELECT tandem.mirror_table('contact', 'contacts');
+  SELECT tandem.mirror_table('gateway_invite', 'ingress_invites');
+  SELECT tandem.mirror_table('invite', 'assistant_ingress_invites')`;
+
+/** Makes one on the server of this test run, with roles whose names begin with `prefix`. */
+export async function createInvitesDatabase(prefix: string): Promise<InvitesDatabase> {
+  const target = await createTestDatabase();
+  const roles = { owner: `${prefix}_owner`, app: `${prefix}_app`, mirror: `${prefix}_mirror` };
+  const passwords = { [roles.owner]: "owner", [roles.app]: "app" };
+  await bootstrapCluster({ adminUrl: target.adminUrl, databases: [{ name: target.name, roles }], passwords });
+  const ownerUrl = target.urlFor({ name: roles.owner, password: "owner" });
+  await migrate({ url: ownerUrl, folders: [mirrorMigrationsFolder()] });
+  await runSql(ownerUrl, TABLES);
+  const url = target.urlFor({ name: roles.app, password: "app" });
   const database = createDatabase({ url, applicationName: "test", poolSize: 8 });
   return {
-    url,
     database,
+    ownerUrl,
+    clear: async () => {
+      await runSql(
+        ownerUrl,
+        "TRUNCATE contacts, ingress_invites, assistant_ingress_invites, tandem.outbox, tandem.tombstones",
+      );
+    },
+    decides: async (who) => {
+      const authority = who === "the other one" ? "there" : "here";
+      const phase =
+        who === "nobody" ? "phase = 'draining', move = gen_random_uuid()" : "phase = 'settled', move = NULL";
+      await runSql(ownerUrl, `UPDATE tandem.authority SET authority = '${authority}', ${phase}`);
+    },
     async [Symbol.asyncDispose]() {
       await database.close({ timeoutMs: 1_000 });
-      await expectNoBackends(url);
-      await testDatabase.drop();
+      await expectNoBackends(target.url);
+      await target.drop();
+      await runSql(target.adminUrl, `DROP ROLE ${Object.values(roles).join(", ")}`);
     },
   };
 }
