@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { addCertificatesCommand } from "./certificates-command.ts";
 import { CommandError } from "./command-error.ts";
 import { addDatabasesCommand } from "./databases-command.ts";
+import { addInviteKeysCommand } from "./invite-keys-command.ts";
 import type { Output } from "./output.ts";
 import { addTokenCommand } from "./token-command.ts";
 
@@ -30,7 +31,9 @@ export async function runCommandLine(args: readonly string[], output: Output): P
 
 function createProgram(output: Output): Command {
   const program = new Command("tandem")
-    .description("For the person who runs a gateway and an assistant: certificates, tokens, databases.")
+    .description(
+      "For the person who runs a gateway and an assistant: certificates, tokens, keys of invites, databases.",
+    )
     .usage("COMMAND [OPTIONS]")
     .exitOverride()
     .configureOutput({
@@ -41,6 +44,7 @@ function createProgram(output: Output): Command {
     .showHelpAfterError("Add --help to see how it is used.");
   addCertificatesCommand(program, output);
   addTokenCommand(program, output);
+  addInviteKeysCommand(program, output);
   addDatabasesCommand(program, output);
   return program;
 }

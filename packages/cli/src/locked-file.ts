@@ -1,4 +1,5 @@
-import { type FileHandle, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "./command-error.ts";
 import { shortPath } from "./config.ts";
@@ -48,6 +49,14 @@ export async function changeFile(
   });
 }
 
+/** Makes the folder of a file that may be about to be made. Never fails: where it couldn't, making the file says why. */
+export async function makeFolderOf(file: string): Promise<void> {
+  // One folder only: a path with more that isn't there is more likely a slip.
+  await mkdir(dirname(file)).catch(() => {
+    // It is there, or the file's failure says why not.
+  });
+}
+
 /** What is in a file; undefined where it isn't there. Fails with a CommandError where it can't be read. */
 export async function readText(path: string): Promise<string | undefined> {
   return orSentence(path, "read", () => readIfThere(path));
@@ -71,7 +80,7 @@ async function openDraft(draft: string, timeoutMs: number): Promise<FileHandle> 
     }
     if (performance.now() >= deadline) {
       throw new CommandError(
-        `${shortPath(draft)} is in the way: another command is changing the file, or was killed while it did. Nothing was changed. If no other command is running, delete ${shortPath(draft)} and run this one again. If it can't wait, edit the file itself by hand: the servers read it again, and a token ends with its line.`,
+        `${shortPath(draft)} is in the way: another command is changing the file, or was killed while it did. Nothing was changed. If no other command is running, delete ${shortPath(draft)} and run this one again. If it can't wait, edit the file itself by hand: the servers read it again.`,
       );
     }
     await delay(POLL_MS);

@@ -1,12 +1,10 @@
 import { checkCallerName, defaultRpcLimits, hashToken, parseTokens } from "@tandem/rpc";
 import { type Command, Option } from "commander";
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
 import { checked, futureTime, wholeNumber } from "./arguments.ts";
 import { CommandError } from "./command-error.ts";
 import { absolutePath, shortPath } from "./config.ts";
-import { changeFile, describeExposure, readText } from "./locked-file.ts";
+import { changeFile, describeExposure, makeFolderOf, readText } from "./locked-file.ts";
 import { type Output, toTable, toText } from "./output.ts";
 import { addLine, isHashPrefix, type NewToken, removeLines, shortHash } from "./token-lines.ts";
 
@@ -144,13 +142,6 @@ async function requireText(file: string): Promise<string> {
   throw new CommandError(
     `${shortPath(file)} isn't there: name the file that the servers read with --file, or make a token with "tandem token create".`,
   );
-}
-
-// One folder only: a path with more that isn't there is more likely a slip.
-async function makeFolderOf(file: string): Promise<void> {
-  await mkdir(dirname(file)).catch(() => {
-    // It is there, or the file's failure says why not.
-  });
 }
 
 // Whatever it is that servers would not take of the line (there are too many, for one), the person hears of it now.
