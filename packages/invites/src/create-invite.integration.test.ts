@@ -87,7 +87,7 @@ async function take(
 ) {
   const { draw = 0, status = "active", channel = invite.sourceChannel } = given;
   const secrets = deriveSecrets(from.current, invite, draw);
-  const { keyId, codeHash, voiceCodeHash } = hashSecrets(from.current, channel, secrets);
+  const { keyId, codeHash, voiceCodeHash } = hashSecrets(from.current, secrets);
   await invites.database.sql`
     INSERT INTO ingress_invites (id, contact_id, source_channel, key_id, invite_code_hash, voice_code_hash, expires_at, status)
     VALUES (gen_random_uuid(), ${contactId}, ${channel}, ${keyId}, ${codeHash}, ${voiceCodeHash}, now() + interval '1 day', ${status})
@@ -125,7 +125,7 @@ describe.each(tables)("creating an invite in %s", (table) => {
       status: "active",
       version: 1n,
     });
-    const hashes = hashSecrets(keys.current, "telegram", secrets!);
+    const hashes = hashSecrets(keys.current, secrets!);
     expect(isSameHash(row.token_hash, hashes.tokenHash)).toBe(true);
     expect(isSameHash(row.invite_code_hash, hashes.codeHash)).toBe(true);
     const [lives] = await runSql(
@@ -209,7 +209,7 @@ describe("a code", () => {
     await take(invite, keys);
     const taken = deriveSecrets(keys.current, invite, 0);
     // The other one has the same code, by its own key.
-    const { codeHash, voiceCodeHash } = hashSecrets(by.current, invite.sourceChannel, taken);
+    const { codeHash, voiceCodeHash } = hashSecrets(by.current, taken);
     await invites.database
       .sql`UPDATE ingress_invites SET invite_code_hash = ${codeHash}, voice_code_hash = ${voiceCodeHash}`;
     const { row, secrets } = await createOne(invite);
@@ -233,7 +233,7 @@ describe("a code", () => {
     async (end, draw) => {
       const invite = wanted();
       const secrets = deriveSecrets(keys.current, invite, 0);
-      const { codeHash } = hashSecrets(keys.current, invite.sourceChannel, secrets);
+      const { codeHash } = hashSecrets(keys.current, secrets);
       let creating: Promise<CreatedInvite> | undefined;
       await invites.database
         .transaction(async ({ sql }) => {

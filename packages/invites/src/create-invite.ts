@@ -37,7 +37,7 @@ export async function createInvite(
 ): Promise<CreatedInvite> {
   for (let draw = 0; draw < inviteLimits.maxDraws; draw += 1) {
     const secrets = deriveSecrets(keys.current, invite, draw);
-    const taken = codeHashes(keys, invite, secrets);
+    const taken = codeHashes(keys, secrets);
     const locked = await transaction.run({
       text: lockSql,
       values: [invite.contactId, locksOf(taken)],
@@ -83,7 +83,7 @@ interface Insertion extends CreateInviteOptions {
 
 async function insert(transaction: Transaction, insertion: Insertion): Promise<InviteRow | undefined> {
   const { table, invite, keys, secrets, taken } = insertion;
-  const hashes = hashSecrets(keys.current, invite.sourceChannel, secrets);
+  const hashes = hashSecrets(keys.current, secrets);
   const values = [
     invite.id,
     invite.contactId,
@@ -149,14 +149,10 @@ function isSame(row: InviteRow, invite: ValidInvite): boolean {
 }
 
 /** What a live invite with the same code has, under each key. */
-function codeHashes(
-  keys: InviteKeys,
-  { sourceChannel }: ValidInvite,
-  secrets: Secrets,
-): readonly LookUpHash[] {
+function codeHashes(keys: InviteKeys, secrets: Secrets): readonly LookUpHash[] {
   return secrets.code === undefined
-    ? hashesOf(keys, { kind: "voice_code", secret: secrets.voiceCode, sourceChannel })
-    : hashesOf(keys, { kind: "code", secret: secrets.code, sourceChannel });
+    ? hashesOf(keys, { kind: "voice_code", secret: secrets.voiceCode })
+    : hashesOf(keys, { kind: "code", secret: secrets.code });
 }
 
 // Always in the same order, so that no two wait for each other.

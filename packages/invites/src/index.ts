@@ -1,3 +1,4 @@
+export { createInviteOnce, type CreationRequest, type InviteCreation } from "./create-once.ts";
 export {
   createInvite,
   type CreatedInvite,

@@ -26,14 +26,14 @@ describe("the secrets of an invite", () => {
       { token: "FBGSQqDo3l8bQe4vZnDyAKKQHe_483ZmmRo23_N7qGs", code: "369625" },
       { voiceCode: "476406" },
     ]);
-    const { tokenHash, codeHash } = hashSecrets(keys.current, "telegram", chatSecrets);
-    const { voiceCodeHash } = hashSecrets(keys.current, "phone", phoneSecrets);
+    const { tokenHash, codeHash } = hashSecrets(keys.current, chatSecrets);
+    const { voiceCodeHash } = hashSecrets(keys.current, phoneSecrets);
     expect(
       [tokenHash, codeHash, voiceCodeHash].map((hash) => Buffer.from(hash ?? []).toString("hex")),
     ).toEqual([
       "4de0ba266c81a01a3aad7e7252d942b038cf896407738f519ca7c729e84283d6",
-      "8f248acc3e388e4f913b2f470d04ab153850d41d1b7570e5acec16bb2f88f100",
-      "5d4d6f68ecf1e0eb8a433b90bdc9129a0b7eb477260d84caa39055dd981b0fd6",
+      "307898d846e16e1085dee9d33c72cc0df34ce9960a6e5df57fcc4438240c8668",
+      "312a0724310410b7cc6f72c35fd29c837013fc928bcc0e2a358eca553f8aac2b",
     ]);
   });
 
@@ -90,15 +90,14 @@ describe("the secrets of an invite", () => {
 
 describe("what is stored of them", () => {
   it.each([chat, phone])("is found by each key that is live, on $sourceChannel", (subject) => {
-    const { sourceChannel } = subject;
     const secrets = deriveSecrets(old.current, subject, 0);
-    const stored = hashSecrets(old.current, sourceChannel, secrets);
+    const stored = hashSecrets(old.current, secrets);
     const shown: readonly (readonly [ShownSecret, Uint8Array | null])[] =
       secrets.code === undefined
-        ? [[{ kind: "voice_code", secret: secrets.voiceCode, sourceChannel }, stored.voiceCodeHash]]
+        ? [[{ kind: "voice_code", secret: secrets.voiceCode }, stored.voiceCodeHash]]
         : [
             [{ kind: "token", secret: secrets.token }, stored.tokenHash],
-            [{ kind: "code", secret: secrets.code, sourceChannel }, stored.codeHash],
+            [{ kind: "code", secret: secrets.code }, stored.codeHash],
           ];
     for (const [secret, hash] of shown) {
       const found = hashesOf(keys, secret);
@@ -107,13 +106,11 @@ describe("what is stored of them", () => {
     }
   });
 
-  it("is another hash for another kind of secret, channel or key", () => {
+  it("is another hash for another kind of secret, or key", () => {
     const hashes = [
       ...hashesOf(keys, { kind: "token", secret: "123456" }),
-      ...hashesOf(keys, { kind: "code", secret: "123456", sourceChannel: "telegram" }),
-      ...hashesOf(keys, { kind: "code", secret: "123456", sourceChannel: "slack" }),
-      ...hashesOf(keys, { kind: "voice_code", secret: "123456", sourceChannel: "telegram" }),
-      ...hashesOf(keys, { kind: "code", secret: "m123456", sourceChannel: "telegra" }),
+      ...hashesOf(keys, { kind: "code", secret: "123456" }),
+      ...hashesOf(keys, { kind: "voice_code", secret: "123456" }),
     ].map(({ hash }) => hash.toString("hex"));
     expect(new Set(hashes).size).toBe(hashes.length);
   });
@@ -132,14 +129,14 @@ describe("secrets that are told again", () => {
     (draw) => {
       for (const subject of [chat, phone]) {
         const secrets = deriveSecrets(old.current, subject, draw);
-        const stored = hashSecrets(old.current, subject.sourceChannel, secrets);
+        const stored = hashSecrets(old.current, secrets);
         expect(secretsOf(keys, subject, stored)).toEqual(secrets);
       }
     },
   );
 
   it("are none where the key is gone, where another key has its name, and for what was stored otherwise", () => {
-    const stored = hashSecrets(old.current, "telegram", deriveSecrets(old.current, chat, 0));
+    const stored = hashSecrets(old.current, deriveSecrets(old.current, chat, 0));
     const others: readonly SecretHashes[] = [
       { ...stored, keyId: "gone" },
       { ...stored, keyId: "new" },
@@ -148,6 +145,6 @@ describe("secrets that are told again", () => {
     ];
     for (const other of others) expect(secretsOf(keys, chat, other)).toBeUndefined();
     const late = deriveSecrets(old.current, chat, inviteLimits.maxDraws);
-    expect(secretsOf(keys, chat, hashSecrets(old.current, "telegram", late))).toBeUndefined();
+    expect(secretsOf(keys, chat, hashSecrets(old.current, late))).toBeUndefined();
   });
 });

@@ -24,10 +24,11 @@ export interface SecretsSubject {
   readonly voiceCodeDigits: number | null;
 }
 
-/** A secret as somebody shows it. A code says nothing without the channel that it was given for. */
-export type ShownSecret =
-  | { readonly kind: "token"; readonly secret: string }
-  | { readonly kind: "code" | "voice_code"; readonly secret: string; readonly sourceChannel: string };
+/** A secret as somebody shows it. */
+export interface ShownSecret {
+  readonly kind: "token" | "code" | "voice_code";
+  readonly secret: string;
+}
 
 /** A hash to look up, and the key that it was made with. */
 export interface LookUpHash {
@@ -55,15 +56,14 @@ export function deriveSecrets(key: InviteKey, subject: SecretsSubject, draw: num
 }
 
 /** What is stored of secrets, for look-up. */
-export function hashSecrets(key: InviteKey, sourceChannel: string, secrets: Secrets): SecretHashes {
+export function hashSecrets(key: InviteKey, secrets: Secrets): SecretHashes {
   const { token, code, voiceCode } = secrets;
   const hash = (shown: ShownSecret): Buffer => hashOf(key, shown);
   return {
     keyId: key.id,
     tokenHash: token === undefined ? null : hash({ kind: "token", secret: token }),
-    codeHash: code === undefined ? null : hash({ kind: "code", secret: code, sourceChannel }),
-    voiceCodeHash:
-      voiceCode === undefined ? null : hash({ kind: "voice_code", secret: voiceCode, sourceChannel }),
+    codeHash: code === undefined ? null : hash({ kind: "code", secret: code }),
+    voiceCodeHash: voiceCode === undefined ? null : hash({ kind: "voice_code", secret: voiceCode }),
   };
 }
 
@@ -91,7 +91,7 @@ export function secretsOf(
   if (key === undefined) return undefined;
   for (let draw = 0; draw < inviteLimits.maxDraws; draw += 1) {
     const secrets = deriveSecrets(key, subject, draw);
-    const hashes = hashSecrets(key, subject.sourceChannel, secrets);
+    const hashes = hashSecrets(key, secrets);
     const found =
       subject.sourceChannel === PHONE
         ? isSameHash(hashes.voiceCodeHash, stored.voiceCodeHash)
@@ -101,9 +101,9 @@ export function secretsOf(
   return undefined;
 }
 
-function hashOf(key: InviteKey, shown: ShownSecret): Buffer {
-  const parts = shown.kind === "token" ? [shown.secret] : [shown.sourceChannel, shown.secret];
-  return mac(key.hashKey, `hash of ${shown.kind}`, parts);
+// The channel is no part of it: who shows a code of another channel is to be told so.
+function hashOf(key: InviteKey, { kind, secret }: ShownSecret): Buffer {
+  return mac(key.hashKey, `hash of ${kind}`, [secret]);
 }
 
 // The length before each part keeps "ab", "c" apart from "a", "bc".
