@@ -1,14 +1,14 @@
 import { callable, type DbProxy, type Step } from "@tandem/dbproxy";
 import type { Decider, ReadOptions, WriteOptions } from "./decider.ts";
 import type { DeclaredStep, OutcomesOf, StepOutcome } from "./declared-step.ts";
-import { underOneId } from "./request-ids.ts";
+import { scopedId, underOneId } from "./request-ids.ts";
 
 /** The assistant's database. What keeps it from deciding is not waited for here: the gateway may decide by then. */
 export function createAssistantDecider(assistantDb: DbProxy): Decider {
   return {
     side: "assistant",
     write: <const Steps extends readonly DeclaredStep[]>(steps: Steps, options: WriteOptions) =>
-      underOneId(options.requestId, async (requestId) => {
+      underOneId(scoped(options), async (requestId) => {
         const given = requestId === undefined ? {} : { requestId };
         const { results } = await assistantDb.transaction(steps.map(toStep), {
           ...toBounds(options),
@@ -22,6 +22,11 @@ export function createAssistantDecider(assistantDb: DbProxy): Decider {
       return rows as readonly Row[];
     },
   };
+}
+
+/** To the assistant all of the gateway's callers are one. */
+function scoped({ caller, requestId }: WriteOptions): string | undefined {
+  return requestId === undefined ? undefined : scopedId(caller, requestId);
 }
 
 const toStatement = ({ statement, values }: DeclaredStep) => callable(statement)(values);

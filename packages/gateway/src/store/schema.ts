@@ -7,6 +7,7 @@ import {
   index,
   integer,
   pgTable,
+  primaryKey,
   text,
   timestamp,
   unique,
@@ -144,4 +145,34 @@ export const ingressInvites = pgTable(
       sql`0 <= ${table.useCount} AND ${table.useCount} <= ${table.maxUses} AND ${table.maxUses} >= 1`,
     ),
   ],
+);
+
+/** Secrets that somebody has shown on a channel, counted before they are looked up. */
+export const redeemAttempts = pgTable(
+  "redeem_attempts",
+  {
+    channel: text("channel").notNull(),
+    /** As the channel knows them. */
+    redeemer: text("redeemer").notNull(),
+    /** Since when they are counted. */
+    since: instant("since").notNull().defaultNow(),
+    attempts: integer("attempts").notNull().default(1),
+    /** Until when none is looked up any more. */
+    lockedUntil: instant("locked_until"),
+  },
+  (table) => [
+    primaryKey({ columns: [table.channel, table.redeemer] }),
+    index("redeem_attempts_since_idx").on(table.since),
+  ],
+);
+
+/** Wrong secrets on a channel, of all redeemers, in each minute. */
+export const wrongSecrets = pgTable(
+  "wrong_secrets",
+  {
+    channel: text("channel").notNull(),
+    minute: instant("minute").notNull(),
+    count: integer("count").notNull().default(1),
+  },
+  (table) => [primaryKey({ columns: [table.channel, table.minute] })],
 );
