@@ -7,11 +7,11 @@ import { runSql } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createPair, type Pair, type Service } from "./pair.ts";
 
-const putContact = callable(declared.putContact);
+const upsertContact = callable(declared.upsertContact);
+const upsertContactWithChannels = callable(declared.upsertContactWithChannels);
 const removeContact = callable(declared.removeContact);
-const contactById = callable(declared.contactById);
-const putChannel = callable(declared.putChannel);
-const channelsOfContact = callable(declared.channelsOfContact);
+const contactWithChannels = callable(declared.contactWithChannels);
+const contactOfAddress = callable(declared.contactOfAddress);
 
 let pair: Pair;
 let db: DbProxy;
@@ -29,57 +29,60 @@ async function connect(assistant: Service): Promise<DbProxy> {
   return createDbProxy({ address: await assistant.dbProxyAddress() });
 }
 
-const channelOf = (contactId: string) => ({
-  id: randomUUID(),
-  contactId,
-  type: "email",
-  address: `${contactId}@example.org`,
-  externalUserId: null,
-  externalChatId: null,
-  isPrimary: true,
-  status: "active",
-  policy: "allow",
-  verifiedAt: new Date("2026-01-02T03:04:05.678Z"),
-  verifiedVia: "link",
-  revokedReason: null,
-  blockedReason: null,
-  version: 1,
-});
+const newContact = () => upsertContact({ id: randomUUID(), displayName: "Ada", expectedVersion: null });
 
 describe("what the assistant offers by name", () => {
-  it("keeps a copy of contacts and channels up to date, also for what comes late or again", async () => {
+  it("writes a contact with its channels in one transaction, and reads it in the same", async () => {
     const id = randomUUID();
-    const first = putContact({ id, displayName: "Ada", version: 1 });
-    const channel = channelOf(id);
+    const address = `${id}@example.org`;
+    const values = {
+      id,
+      newId: id,
+      displayName: "Ada",
+      expectedVersion: 0,
+      channelIds: [randomUUID(), randomUUID()],
+      types: ["email", "telegram"],
+      addresses: [address, `@${id}`],
+      externalUserIds: ["u1", null],
+      externalChatIds: [null, null],
+      primaries: [true, false],
+    };
+    const found = contactOfAddress({ type: "email", address });
     const { results } = await db.transaction([
-      { statement: first, guard: { min: 1 } },
-      putChannel({ ...channel, contactId: first.ref("id") }),
-      channelsOfContact({ contactId: id }),
+      { statement: upsertContactWithChannels(values), guard: { min: 2, max: 2 } },
+      found,
+      contactWithChannels({ id: found.ref("id") }),
     ]);
-    expect(results[2].rows).toMatchObject([
+    const channels = [
+      { id, displayName: "Ada", version: 1n, type: "email", externalUserId: "u1", isPrimary: true },
       {
-        id: channel.id,
-        isPrimary: true,
-        verifiedAt: "2026-01-02T03:04:05.678000Z",
-        lastSeenAt: null,
-        version: 1n,
+        id,
+        type: "telegram",
+        externalUserId: null,
+        isPrimary: false,
+        status: "unverified",
+        channelVersion: 1n,
       },
-    ]);
+    ];
+    expect(results[1].rows).toMatchObject(channels);
+    expect(results[2].rows).toEqual(results[1].rows);
 
-    const changes = async (displayName: string, version: number | bigint): Promise<bigint> =>
-      (await db.transaction([putContact({ id, displayName, version })])).results[0].changes;
-    expect(await changes("Ada L.", 3n)).toBe(1n);
-    expect(await changes("Ada K.", 2)).toBe(0n);
-    expect(await changes("Ada M.", 3)).toBe(0n);
-    const { rows } = await db.query(contactById({ id }));
-    expect(rows).toMatchObject([{ id, displayName: "Ada L.", role: "contact", version: 3n }]);
-
-    await db.transaction([putChannel({ ...channel, status: "revoked", revokedReason: "left", version: 2 })]);
-    expect((await db.query(channelsOfContact({ contactId: id }))).rows).toMatchObject([
-      { status: "revoked", interactionCount: 0n, version: 2n },
+    const changes = async (expectedVersion: number | bigint | null): Promise<bigint> => {
+      const upsert = upsertContact({ id, displayName: "Ada L.", expectedVersion });
+      return (await db.transaction([upsert])).results[0].changes;
+    };
+    expect([await changes(0), await changes(2n), await changes(1), await changes(null)]).toEqual([
+      0n,
+      0n,
+      1n,
+      1n,
     ]);
+    expect((await db.query(contactWithChannels({ id }))).rows[0]).toMatchObject({
+      displayName: "Ada L.",
+      version: 3n,
+    });
     await db.transaction([{ statement: removeContact({ id }), guard: { min: 1, max: 1 } }]);
-    expect((await db.query(channelsOfContact({ contactId: id }))).rows).toEqual([]);
+    expect((await db.query(contactOfAddress({ type: "email", address }))).rows).toEqual([]);
   });
 
   it("is listed by a probe", async () => {
@@ -89,7 +92,7 @@ describe("what the assistant offers by name", () => {
 
   it("is applied once under a request_id", async () => {
     const requestId = newRequestId();
-    const steps = [putContact({ id: randomUUID(), displayName: "Ada", version: 1 })] as const;
+    const steps = [newContact()] as const;
     const first = await db.transaction(steps, { requestId });
     expect(await db.transaction(steps, { requestId })).toMatchObject({
       replayed: true,
@@ -102,10 +105,10 @@ describe("what the assistant offers by name", () => {
 
   it("is all that a caller reaches where the policy is the default one", async () => {
     const strict = await connect(await pair.startAssistant({ TANDEM_POLICY_FILE: "" }));
-    const put = putContact({ id: randomUUID(), displayName: "Ada", version: 1 });
-    expect((await strict.transaction([put])).results[0].changes).toBe(1n);
+    const upsert = newContact();
+    expect((await strict.transaction([upsert])).results[0].changes).toBe(1n);
     const refused = { reason: "STATEMENT_NOT_ALLOWED", outcome: "NOT_COMMITTED" };
-    await expect(strict.transaction([put.asSql()])).rejects.toMatchObject(refused);
+    await expect(strict.transaction([upsert.asSql()])).rejects.toMatchObject(refused);
     await expect(strict.query(sql`SELECT 1`)).rejects.toMatchObject(refused);
     strict.close();
   });
@@ -204,16 +207,17 @@ describe("an assistant whose database isn't as its statements declare", () => {
       await using other = await createPair();
       (await connect(await other.startAssistant())).close();
       await runSql(other.assistant.url, "ALTER TABLE contacts ALTER COLUMN display_name TYPE varchar");
-      await runSql(other.assistant.url, "REVOKE DELETE ON contact_channels FROM assistant_dbproxy");
+      await runSql(other.assistant.url, "REVOKE DELETE ON contacts FROM assistant_dbproxy");
       const assistant = await other.startAssistant();
       expect((await assistant.process.waitForExit()).code).toBe(1);
       const last = assistant.log().at(-1);
       expect(last).toMatchObject({ level: "fatal" });
       expect(String(last?.["msg"]).split("\n")).toEqual([
         "The registered statements can't be used:",
-        '  contacts.put: its parameter "displayName" ($2) is declared as text, and PostgreSQL takes varchar.',
-        '  contacts.by_id: its column "displayName" is declared as text, and PostgreSQL gives varchar.',
-        "  contact_channels.remove: the dbproxy role may not run it: permission denied for table contact_channels (42501).",
+        "  contacts.remove: the dbproxy role may not run it: permission denied for table contacts (42501).",
+        '  contacts.with_channels: its column "displayName" is declared as text, and PostgreSQL gives varchar.',
+        '  contacts.of_address: its column "displayName" is declared as text, and PostgreSQL gives varchar.',
+        '  contacts.page: its column "displayName" is declared as text, and PostgreSQL gives varchar.',
       ]);
       expect(assistant.log().some(({ msg }) => msg === "serving")).toBe(false);
     },
@@ -225,7 +229,7 @@ describe("an assistant whose database isn't as its statements declare", () => {
     expect((await assistant.process.waitForExit()).code).toBe(1);
     const names = declared.assistantStatements.map(({ name }: DeclaredStatement) => name).join(", ");
     expect(assistant.log().at(-1)?.["msg"]).toContain(
-      `line 4: callers.gateway.statements[1] (contacts.pt) is no registered statement: there are ${names}.`,
+      `line 4: callers.gateway.statements[1] (contacts.upsrt) is no registered statement: there are ${names}.`,
     );
   });
 });

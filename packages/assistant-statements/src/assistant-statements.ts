@@ -1,20 +1,44 @@
 import type { DeclaredStatement } from "@tandem/statements";
-import { channelsOfContact, putChannel, removeChannel } from "./contact-channels.ts";
+import {
+  changeChannel,
+  channelById,
+  countInteractions,
+  keepOnePrimary,
+  lockContactOfChannel,
+  lockContactsOfAddresses,
+  ownersOfAddresses,
+} from "./contact-channels.ts";
+import { removeInvitesOfContact } from "./contact-invites.ts";
+import {
+  contactOfAddress,
+  contactsPage,
+  contactWithChannels,
+  removeContact,
+  upsertContact,
+  upsertContactWithChannels,
+} from "./contacts.ts";
 import { channelStatements, inviteStatements } from "./invites.ts";
 import { allMirrorStatements } from "./mirror.ts";
-import { contactById, putContact, removeContact } from "./contacts.ts";
 
 /** What is done with the assistant's invites. */
 export const assistantInvites = inviteStatements("assistant_ingress_invites");
 
 /** Everything that the assistant registers when it starts. */
 export const assistantStatements: readonly DeclaredStatement[] = [
-  putContact,
+  upsertContact,
+  upsertContactWithChannels,
   removeContact,
-  contactById,
-  putChannel,
-  removeChannel,
-  channelsOfContact,
+  contactWithChannels,
+  contactOfAddress,
+  contactsPage,
+  lockContactOfChannel,
+  lockContactsOfAddresses,
+  keepOnePrimary,
+  ownersOfAddresses,
+  channelById,
+  changeChannel,
+  countInteractions,
+  removeInvitesOfContact,
   ...allMirrorStatements,
   ...Object.values(channelStatements),
   ...Object.values(assistantInvites),

@@ -1,5 +1,21 @@
-export { channelsOfContact, putChannel, removeChannel } from "./contact-channels.ts";
-export { contactById, putContact, removeContact } from "./contacts.ts";
+export {
+  changeChannel,
+  channelById,
+  countInteractions,
+  keepOnePrimary,
+  lockContactOfChannel,
+  lockContactsOfAddresses,
+  ownersOfAddresses,
+} from "./contact-channels.ts";
+export { removeInvitesOfContact } from "./contact-invites.ts";
+export {
+  contactOfAddress,
+  contactsPage,
+  contactWithChannels,
+  removeContact,
+  upsertContact,
+  upsertContactWithChannels,
+} from "./contacts.ts";
 export { assistantInvites, assistantStatements } from "./assistant-statements.ts";
 export { channelStatements, inviteStatements, type InviteTable } from "./invites.ts";
 export { type Aggregate, authorityStatements, mirrorStatements } from "./mirror.ts";
