@@ -1,4 +1,5 @@
 import { callable, type DbProxy, type Step } from "@tandem/dbproxy";
+import { translateAssistantFailure } from "./assistant-failures.ts";
 import type { Decider, ReadOptions, WriteOptions } from "./decider.ts";
 import type { DeclaredStep, OutcomesOf, StepOutcome } from "./declared-step.ts";
 import { scopedId, underOneId } from "./request-ids.ts";
@@ -10,15 +11,20 @@ export function createAssistantDecider(assistantDb: DbProxy): Decider {
     write: <const Steps extends readonly DeclaredStep[]>(steps: Steps, options: WriteOptions) =>
       underOneId(scoped(options), async (requestId) => {
         const given = requestId === undefined ? {} : { requestId };
-        const { results } = await assistantDb.transaction(steps.map(toStep), {
-          ...toBounds(options),
-          ...given,
-        });
+        const { results } = await assistantDb
+          .transaction(steps.map(toStep), { ...toBounds(options), ...given })
+          .catch((error: unknown) => {
+            throw translateAssistantFailure(error, "write");
+          });
         // As many as there are steps, each with the rows that its statement declares.
         return results as readonly StepOutcome[] as OutcomesOf<Steps>;
       }),
     read: async <Row extends object>(step: DeclaredStep<Row>, options: ReadOptions) => {
-      const { rows } = await assistantDb.query(toStatement(step), { ...toBounds(options), primary: true });
+      const { rows } = await assistantDb
+        .query(toStatement(step), { ...toBounds(options), primary: true })
+        .catch((error: unknown) => {
+          throw translateAssistantFailure(error, "read");
+        });
       return rows as readonly Row[];
     },
   };
