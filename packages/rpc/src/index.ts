@@ -47,7 +47,12 @@ export {
 export { defaultRpcLimits, type RpcLimits } from "./limits.ts";
 export { createLogger, type Logger, type LoggerOptions } from "./logger.ts";
 export { type FieldReader, type MessageReader, reading } from "./message-reader.ts";
-export { type PeerSettings, type ProcessIdentity, readPeerIdentity } from "./process/identity-settings.ts";
+export {
+  type PeerSettings,
+  type ProcessIdentity,
+  readCallers,
+  readPeerIdentity,
+} from "./process/identity-settings.ts";
 export { type ProcessConfig, readProcessConfig } from "./process/process-config.ts";
 export { runService, type ServiceOptions, type ServiceStart } from "./process/run-service.ts";
 export { SettingError, Settings } from "./process/settings.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readPeerIdentity, readProcessIdentity } from "./identity-settings.ts";
+import { readCallers, readPeerIdentity, readProcessIdentity } from "./identity-settings.ts";
 import { SettingError, Settings } from "./settings.ts";
 
 const files = {
@@ -76,5 +76,19 @@ describe("a process's identity to a peer", () => {
     expect(() => readPeerIdentity(new Settings({}), settings)).toThrow(
       "TANDEM_ASSISTANT_ADDRESS is not on this machine",
     );
+  });
+});
+
+describe("the callers of a service", () => {
+  const callersOf = (value: string) =>
+    readCallers(new Settings({ TANDEM_X_CALLERS: value }), "TANDEM_X_CALLERS");
+
+  it("are named with commas between, and are nobody where nothing is said", () => {
+    expect(callersOf("app, admin,")).toEqual(["app", "admin"]);
+    expect(callersOf("")).toEqual([]);
+  });
+
+  it("have names that a certificate or a token can give", () => {
+    expect(() => callersOf("app,Not A Name")).toThrow(/^TANDEM_X_CALLERS: /);
   });
 });

@@ -70,6 +70,12 @@ export function readPeerIdentity(settings: Settings, peer: PeerSettings): Channe
   );
 }
 
+/** Callers, named one after the other with commas between; nobody where the variable isn't set. Fails with a SettingError. */
+export function readCallers(settings: Settings, variable: string): readonly string[] {
+  const names = (settings.optional(variable) ?? "").split(",").map((name) => name.trim());
+  return names.filter((name) => name !== "").map((name) => checkName(variable, name));
+}
+
 const tlsVariables = {
   certificateFile: "TANDEM_TLS_CERTIFICATE_FILE",
   keyFile: "TANDEM_TLS_KEY_FILE",
