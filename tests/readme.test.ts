@@ -12,6 +12,8 @@ const processes = createProcesses();
 let pair: Pair;
 let assistant: Service;
 let certificates: string;
+/** What makes a service show its certificate. */
+let certified: (name: "gateway" | "assistant") => Readonly<Record<string, string>>;
 beforeAll(async () => {
   pair = await createPair();
   certificates = await mkdtemp(join(tmpdir(), "tandem-certificates-"));
@@ -19,12 +21,15 @@ beforeAll(async () => {
     folder: certificates,
     names: ["gateway", "assistant"],
   });
-  assistant = await pair.startAssistant({
+  certified = (name) => ({
     TANDEM_TLS_AUTHORITY_FILE: authorityFile,
-    TANDEM_TLS_CERTIFICATE_FILE: of.assistant.certificateFile,
-    TANDEM_TLS_KEY_FILE: of.assistant.keyFile,
+    TANDEM_TLS_CERTIFICATE_FILE: of[name].certificateFile,
+    TANDEM_TLS_KEY_FILE: of[name].keyFile,
     TANDEM_ALLOW_PLAINTEXT: "",
     TANDEM_PLAINTEXT_CALLER: "",
+  });
+  assistant = await pair.startAssistant({
+    ...certified("assistant"),
     TANDEM_POLICY_FILE: fileURLToPath(new URL("../packages/local/policy.yaml", import.meta.url)),
   });
   await assistant.process.waitForLine('"msg":"serving"');
@@ -74,6 +79,29 @@ it.each([
     expect(readme).toContain(block(run));
   },
 );
+
+it("the example of packages/gateway runs and prints what its README says", async () => {
+  const gateway = await pair.startGateway({
+    ...certified("gateway"),
+    TANDEM_ASSISTANT_ADDRESS: await assistant.dbProxyAddress(),
+    TANDEM_CONTACTS_CALLERS: "gateway",
+  });
+  await gateway.process.waitForLine('"msg":"serving"');
+  const readme = await read("../packages/gateway/README.md");
+  const [, code = ""] = /```ts\n(.*?)```/s.exec(readme) ?? [];
+  const run = await processes.spawn({
+    args: [
+      "--input-type=module-typescript",
+      "--eval",
+      code
+        .replace("127.0.0.1:7401", await gateway.address())
+        .replace("../../.tandem/certificates", certificates),
+    ],
+    cwd: fileURLToPath(new URL(".", import.meta.url)),
+  });
+  expect((await run.waitForExit()).code).toBe(0);
+  expect(readme).toContain(block(run));
+});
 
 function block(run: SpawnedProcess): string {
   return `\`\`\`\n${run.lines("stdout").join("\n")}\n\`\`\``;

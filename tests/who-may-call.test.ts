@@ -6,6 +6,7 @@ import { ErrorInfoSchema } from "@tandem/contract/google/rpc/error_details";
 import type { Status } from "@tandem/contract/google/rpc/status";
 import { Health } from "@tandem/contract/health/v1/health";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { Contacts } from "@tandem/contract/tandem/gateway/v1/contacts";
 import {
   type Channel,
   type ChannelIdentityOptions,
@@ -43,7 +44,20 @@ const served: Readonly<
       },
     ],
   ],
-  gateway: [[Health, { check: "anyone" }]],
+  gateway: [
+    [Health, { check: "anyone" }],
+    [
+      Contacts,
+      {
+        upsertContact: "gateway",
+        getContact: "gateway",
+        listContacts: "gateway",
+        deleteContact: "gateway",
+        updateContactChannel: "gateway",
+        touchContactChannel: "gateway",
+      },
+    ],
+  ],
 };
 type Listener = "assistant" | "the assistant's DbProxy" | "gateway";
 type Rule = "anyone" | "gateway";
@@ -69,6 +83,7 @@ beforeAll(async () => {
   const gateway = await pair.startGateway({
     ...(await identities.environment("gateway")),
     TANDEM_ASSISTANT_ADDRESS: addresses["the assistant's DbProxy"],
+    TANDEM_CONTACTS_CALLERS: "gateway",
   });
   await gateway.process.waitForLine('"msg":"serving"');
   addresses = { ...addresses, gateway: await gateway.address() };

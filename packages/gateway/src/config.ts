@@ -2,6 +2,7 @@ import { parseDatabaseUrl } from "@tandem/postgres";
 import {
   type ChannelIdentityOptions,
   type ProcessConfig,
+  readCallers,
   readPeerIdentity,
   readProcessConfig,
   Settings,
@@ -19,6 +20,8 @@ export interface GatewayConfig extends ProcessConfig {
   readonly assistantIdentity: ChannelIdentityOptions;
   /** How long a starting gateway waits for the assistant to be ready. */
   readonly peerTimeoutMs: number;
+  /** Who may call Contacts. */
+  readonly contactsCallers: readonly string[];
 }
 
 /** Fails with a SettingError that names the variable. */
@@ -35,5 +38,6 @@ export function readGatewayConfig(environment = process.env): GatewayConfig {
     assistantAddress: address,
     assistantIdentity: readPeerIdentity(settings, assistant),
     peerTimeoutMs: settings.integer("TANDEM_PEER_TIMEOUT_MS", { byDefault: 60_000, min: 0, max: 3_600_000 }),
+    contactsCallers: readCallers(settings, "TANDEM_CONTACTS_CALLERS"),
   };
 }

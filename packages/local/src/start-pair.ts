@@ -91,7 +91,7 @@ export async function startPair(options: PairOptions): Promise<void> {
       name: "gateway",
       plan: gatewayDatabase,
       address: addressOf("gateway"),
-      environment: { TANDEM_ASSISTANT_ADDRESS: addressOf("dbProxy") },
+      environment: { TANDEM_ASSISTANT_ADDRESS: addressOf("dbProxy"), TANDEM_CONTACTS_CALLERS: "gateway" },
     }),
   ];
   try {
