@@ -15,7 +15,9 @@ export interface ContactsRig extends AsyncDisposable {
   readonly assistant: Service;
   /** Another gateway on the same database, whose Contacts the caller may use. */
   startGateway(assistant?: Service): Promise<Service>;
-  /** Says in both databases who decides: nothing that they hold is moved. */
+  /** Says in both databases who decides: nothing that they hold is moved. The gateway finds out when it writes. */
+  setAuthority(side: Side): Promise<void>;
+  /** The same; the gateway knows. */
   letDecide(side: Side): Promise<void>;
   upsert(request: Parameters<ContactsClient["upsertContact"]>[0]): Promise<Contact>;
   get(id: string): Promise<Contact>;
@@ -43,16 +45,20 @@ export async function createContactsRig(): Promise<ContactsRig> {
     const { contact } = await contacts.upsertContact(request);
     return contact ?? expect.fail("There is no contact in the answer.");
   };
+  const setAuthority = async (side: Side): Promise<void> => {
+    for (const { url } of [pair.assistant, pair.gateway]) {
+      await runSql(url, `UPDATE tandem.authority SET authority = '${side}'`);
+    }
+  };
   const running = parts.move();
   return {
     contacts,
     pair,
     assistant,
     startGateway,
+    setAuthority,
     letDecide: async (side) => {
-      for (const { url } of [pair.assistant, pair.gateway]) {
-        await runSql(url, `UPDATE tandem.authority SET authority = '${side}'`);
-      }
+      await setAuthority(side);
       // For a while the gateway believes what it read before; what it writes then is refused, and corrects it.
       await waitFor(() => upsert({ displayName: "Somebody" }), { describe: `the ${side} to decide` });
     },

@@ -259,6 +259,29 @@ it("nobody may call it who isn't named", async () => {
   at.close();
 });
 
+it("asks the database that decides by now before it says that something isn't there", async () => {
+  const { id, channels } = await inAssistant("Ada");
+  await rig.letDecide("gateway");
+  // The authority moves to where the contact is; the gateway believes otherwise for a while.
+  await rig.setAuthority("assistant");
+  const [channel] = channels;
+  expect(await rig.get(id)).toMatchObject({ displayName: "Ada" });
+  await rig.letDecide("gateway");
+  await rig.setAuthority("assistant");
+  await rig.update({ id: channel!.id, status: ChannelStatus.ACTIVE });
+  await rig.letDecide("gateway");
+  await rig.setAuthority("assistant");
+  expect(await rig.upsert({ id, expectedVersion: 2n })).toMatchObject({ displayName: "Ada", version: 3n });
+  await rig.letDecide("gateway");
+  await rig.setAuthority("assistant");
+  await rig.contacts.deleteContact({ id });
+});
+
+async function inAssistant(displayName: string): Promise<Contact> {
+  await rig.letDecide("assistant");
+  return rig.upsert({ displayName, channels: [{ type: "telegram", address: unique("@%") }] });
+}
+
 it("says that the database that decides can't be reached, and of a write no more than it knows", async () => {
   await rig.letDecide("assistant");
   const doomed = await rig.pair.startAssistant();

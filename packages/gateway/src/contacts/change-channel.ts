@@ -2,6 +2,7 @@ import { changeChannel as change, channelById, lockContactOfChannel } from "@tan
 import type { HandlerError } from "@tandem/rpc";
 import type { Decider, WriteOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
+import { requireAuthority } from "../authority/require-authority.ts";
 import { type ChannelMessage, toChannel } from "./contact-messages.ts";
 import type { ChannelChange } from "./parse-channel-change.ts";
 import { channelNotFound, staleVersion } from "./refusals.ts";
@@ -22,6 +23,7 @@ export async function changeChannel(
     step(change, { id, status, policy, reason, verifiedVia, expectedVersion }, { min: 1 }),
   ] as const;
   const explain = async (): Promise<HandlerError | undefined> => {
+    await requireAuthority(decider, options);
     const [current] = await decider.read(step(channelById, { id }), options);
     if (current === undefined) return channelNotFound();
     const isExpected = expectedVersion === null || current.channelVersion === expectedVersion;

@@ -1,6 +1,7 @@
-import { removeContact, removeInvitesOfContact } from "@tandem/assistant-statements";
+import { contactWithChannels, removeContact, removeInvitesOfContact } from "@tandem/assistant-statements";
 import type { Decider, WriteOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
+import { requireAuthority } from "../authority/require-authority.ts";
 import { contactNotFound } from "./refusals.ts";
 import { writeGuarded } from "./write-guarded.ts";
 
@@ -11,6 +12,10 @@ export async function deleteContact(decider: Decider, id: string, options: Write
   const invites = decider.side === "assistant" ? [step(removeInvitesOfContact, { id })] : [];
   await writeGuarded(() => decider.write([remove, ...invites], options), {
     signal: options.signal,
-    explain: async () => contactNotFound(),
+    explain: async () => {
+      await requireAuthority(decider, options);
+      const rows = await decider.read(step(contactWithChannels, { id }), options);
+      return rows.length === 0 ? contactNotFound() : undefined;
+    },
   });
 }

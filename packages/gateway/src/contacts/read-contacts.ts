@@ -2,6 +2,7 @@ import { contactsPage, contactWithChannels } from "@tandem/assistant-statements"
 import { HandlerError, invalidField } from "@tandem/rpc";
 import type { Decider, ReadOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
+import { requireAuthority } from "../authority/require-authority.ts";
 import { type ContactMessage, type ContactRow, toContacts } from "./contact-messages.ts";
 import { contactsLimits } from "./limits.ts";
 import { parsePageToken, toPageToken } from "./page-token.ts";
@@ -34,9 +35,14 @@ export async function readContact(
   id: string,
   options: ReadOptions,
 ): Promise<ContactMessage> {
-  const [contact] = toContacts(await decider.read(step(contactWithChannels, { id }), options));
-  if (contact === undefined) throw contactNotFound();
-  return contact;
+  const read = async (): Promise<ContactMessage | undefined> =>
+    toContacts(await decider.read(step(contactWithChannels, { id }), options))[0];
+  const contact = await read();
+  if (contact !== undefined) return contact;
+  await requireAuthority(decider, options);
+  const there = await read();
+  if (there === undefined) throw contactNotFound();
+  return there;
 }
 
 /** As many contacts as were asked for, or fewer where they would be too large; without a token there are no more. */

@@ -9,6 +9,7 @@ import {
 import { HandlerError, invalidField } from "@tandem/rpc";
 import type { Decider, WriteOptions } from "../authority/decider.ts";
 import { type DeclaredStep, step } from "../authority/declared-step.ts";
+import { requireAuthority } from "../authority/require-authority.ts";
 import { type ContactMessage, type ContactRow, toContacts } from "./contact-messages.ts";
 import { newIds } from "./derived-id.ts";
 import type { ContactUpsert } from "./parse-upsert.ts";
@@ -84,6 +85,7 @@ async function explain(
   { id, displayName, channels, expectedVersion }: ContactUpsert,
   options: WriteOptions,
 ): Promise<HandlerError | undefined> {
+  await requireAuthority(decider, options);
   const owned =
     channels.length === 0 ? [] : await decider.read(step(ownersOfAddresses, addressesOf(channels)), options);
   const ownerOf = new Map(owned.map(({ type, address, contactId }) => [`${type} ${address}`, contactId]));
