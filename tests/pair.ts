@@ -85,6 +85,7 @@ export const plaintextEnvironment: Environment = {
   TANDEM_ALLOW_PLAINTEXT: "true",
   TANDEM_PLAINTEXT_CALLER: "gateway",
   TANDEM_POLICY_FILE: fileURLToPath(new URL("policy.yaml", import.meta.url)),
+  TANDEM_INVITE_KEYS_FILE: fileURLToPath(new URL("invite-keys.json", import.meta.url)),
 };
 
 /** Makes `nap(seconds)`, run by a superuser: pg_sleep is nobody's, and the policy of these tests names this one. */

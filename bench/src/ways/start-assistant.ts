@@ -20,6 +20,7 @@ export async function startAssistant({ assistantUrls }: ProgramPlace): Promise<M
       TANDEM_DATABASE_URL: assistantUrls.database,
       TANDEM_MIGRATION_URL: assistantUrls.migration,
       TANDEM_DBPROXY_URL: assistantUrls.dbProxy,
+      TANDEM_INVITE_KEYS_FILE: fileURLToPath(new URL("invite-keys.json", import.meta.url)),
       TANDEM_STOP_WHEN_INPUT_ENDS: "true",
     },
   });

@@ -1,17 +1,39 @@
 import { randomUUID } from "node:crypto";
 import { assistantStatements } from "@tandem/assistant-statements";
+import { IngressInvites } from "@tandem/contract/tandem/assistant/v1/ingress_invites";
 import { Health } from "@tandem/contract/health/v1/health";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
-import { keepReceipts, whilePassing } from "@tandem/postgres";
-import { allow, openRules, type Rules, RpcServer, type ServiceStart } from "@tandem/rpc";
+import { watchInviteKeys } from "@tandem/invites";
+import {
+  createOutbox,
+  createStoreReceipts,
+  type Database,
+  keepReceipts,
+  startRelay,
+  whilePassing,
+} from "@tandem/postgres";
+import {
+  allow,
+  createChannel,
+  HandlerError,
+  openRules,
+  type Rules,
+  RpcServer,
+  type ServiceStart,
+} from "@tandem/rpc";
 import type { AssistantConfig } from "./config.ts";
 import { createDbProxy } from "./db-proxy/db-proxy.ts";
 import { readPolicyFile } from "./db-proxy/policy/policy-file.ts";
 import type { Catalogue } from "./db-proxy/policy/policy.ts";
+import { mirroredToGateway } from "./mirror/to-gateway.ts";
 import { dbProxyHandlers, type Instance } from "./services/db-proxy-service.ts";
+import { ingressInvitesHandlers, type IngressInvitesOptions } from "./services/ingress-invites-service.ts";
 import { assertLimitedRole } from "./store/assert-limited-role.ts";
 import { openStore } from "./store/open-store.ts";
 import { readCatalogue } from "./store/read-catalogue.ts";
+
+// How long it is tried to find out what became of a write in the assistant's own database.
+const SETTLE_TIMEOUT_MS = 5_000;
 
 /**
  * Builds the assistant and starts it: it listens at once, so that whoever asks for its health gets an
@@ -35,12 +57,19 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
     }),
   );
   let instance: Instance = { id: randomUUID(), schemaVersion: "", standby: false };
+  let ingress: IngressInvitesOptions | undefined = undefined;
+  const peers = [...policy.callers.keys()];
   const servers = [
     createServer(start, {}),
-    createServer(start, allowDbProxy([...policy.callers.keys()])).addService(
-      DbProxy,
-      dbProxyHandlers(dbProxy, () => instance),
-    ),
+    createServer(start, { ...allowDbProxy(peers), ...allowIngress(peers) })
+      .addService(
+        DbProxy,
+        dbProxyHandlers(dbProxy, () => instance),
+      )
+      .addService(
+        IngressInvites,
+        ingressInvitesHandlers(() => served(ingress)),
+      ),
   ] as const;
   parts.defer(async () => {
     await Promise.all(servers.map((server) => server.drain({ timeoutMs: config.drainTimeoutMs })));
@@ -62,6 +91,7 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   // A standby takes no writes, and so has no receipts to keep.
   if (!store.standby) {
     below.use(await keepReceipts({ database: store.database, logger, signal: start.signal }));
+    ingress = mirrorInvites(start, { below, database: store.database, instanceId: instance.id });
   }
   instance = { ...instance, schemaVersion: store.schemaVersion, standby: store.standby };
   // What was put on last is disposed of first: the calls, then what they use.
@@ -73,10 +103,54 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   return running;
 }
 
+/** Begins to bring to the gateway what is decided here, and gives what creates invites. */
+function mirrorInvites(
+  { config, logger }: ServiceStart<AssistantConfig>,
+  {
+    below,
+    database,
+    instanceId,
+  }: { readonly below: AsyncDisposableStack; readonly database: Database; readonly instanceId: string },
+): IngressInvitesOptions {
+  const keys = below.use(watchInviteKeys({ file: config.inviteKeysFile, logger }));
+  const channel = below.adopt(
+    createChannel({
+      address: config.gatewayAddress,
+      ...config.gatewayIdentity,
+      onProblem: (err) => logger.warn({ err }, "the credentials can't be used: those before stay in use"),
+    }),
+    (opened) => opened.close(),
+  );
+  const relay = below.use(
+    startRelay({
+      outbox: createOutbox(database),
+      aggregates: mirroredToGateway({ channel, instanceId }),
+      logger,
+    }),
+  );
+  return {
+    database,
+    receipts: createStoreReceipts(database, { timeoutMs: SETTLE_TIMEOUT_MS }),
+    keys: () => keys.current,
+    instanceId,
+    onWritten: () => relay.wake(),
+  };
+}
+
+/** What the server has let through to it is served: it refuses calls until then, and a standby creates nothing. */
+function served<T>(part: T | undefined): T {
+  if (part !== undefined) return part;
+  throw new HandlerError({ reason: "NOT_PRIMARY", message: "This instance takes no writes." });
+}
+
 function createServer({ config, logger }: ServiceStart<AssistantConfig>, rules: Rules): RpcServer {
   const { reflection, identity } = config;
   const withRules = { ...identity, rules: { ...openRules(config), ...rules } };
   return new RpcServer({ logger, identity: withRules, reflection, refuseUntilServing: true });
+}
+
+function allowIngress(callers: readonly string[]): Rules {
+  return allow(IngressInvites, { createIngressInvite: callers, digestInvites: callers });
 }
 
 /** What the policy says of a caller is looked at call by call; whom it doesn't know gets no further than this. */

@@ -1,10 +1,10 @@
-import { inviteLimits, isKeyId, type WrittenKey } from "@tandem/invites";
+import { inviteLimits, isKeyId, type KeysText, makeKey, writeKeys, type WrittenKey } from "@tandem/invites";
 import { defaultRpcLimits } from "@tandem/rpc";
 import type { Command } from "commander";
 import { checked } from "./arguments.ts";
 import { CommandError } from "./command-error.ts";
 import { absolutePath, shortPath } from "./config.ts";
-import { type KeysText, makeKey, readKeys, writeKeys } from "./invite-keys-text.ts";
+import { readKeys } from "./invite-keys-text.ts";
 import { changeFile, describeExposure, makeFolderOf, readText } from "./locked-file.ts";
 import { type Output, toTable } from "./output.ts";
 

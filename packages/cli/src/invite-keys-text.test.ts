@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { CommandError } from "./command-error.ts";
-import { makeKey, readKeys, writeKeys } from "./invite-keys-text.ts";
+import { makeKey, writeKeys } from "@tandem/invites";
+import { readKeys } from "./invite-keys-text.ts";
 
 const now = new Date("2026-11-21T23:59:59Z");
 

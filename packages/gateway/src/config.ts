@@ -1,3 +1,4 @@
+import { readInviteKeysFile } from "@tandem/invites";
 import { parseDatabaseUrl } from "@tandem/postgres";
 import {
   type ChannelIdentityOptions,
@@ -22,6 +23,14 @@ export interface GatewayConfig extends ProcessConfig {
   readonly peerTimeoutMs: number;
   /** Who may call Contacts. */
   readonly contactsCallers: readonly string[];
+  /** Who may call Invites. */
+  readonly invitesCallers: readonly string[];
+  /** Who may compare the two databases, repair the mirror and move the authority. */
+  readonly cutoverCallers: readonly string[];
+  /** Who brings what the assistant decides. */
+  readonly mirrorCallers: readonly string[];
+  /** The keys by which invites' secrets are made and found: the same as the assistant's. */
+  readonly inviteKeysFile: string;
 }
 
 /** Fails with a SettingError that names the variable. */
@@ -39,5 +48,9 @@ export function readGatewayConfig(environment = process.env): GatewayConfig {
     assistantIdentity: readPeerIdentity(settings, assistant),
     peerTimeoutMs: settings.integer("TANDEM_PEER_TIMEOUT_MS", { byDefault: 60_000, min: 0, max: 3_600_000 }),
     contactsCallers: readCallers(settings, "TANDEM_CONTACTS_CALLERS"),
+    invitesCallers: readCallers(settings, "TANDEM_INVITES_CALLERS"),
+    cutoverCallers: readCallers(settings, "TANDEM_CUTOVER_CALLERS"),
+    mirrorCallers: readCallers(settings, "TANDEM_MIRROR_CALLERS", "assistant"),
+    inviteKeysFile: readInviteKeysFile(settings),
   };
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
 import { Contacts } from "@tandem/contract/tandem/gateway/v1/contacts";
+import { Cutover } from "@tandem/contract/tandem/gateway/v1/cutover";
+import { InviteMirror } from "@tandem/contract/tandem/gateway/v1/invite_mirror";
+import { Invites } from "@tandem/contract/tandem/gateway/v1/invites";
 import { createDbProxy, type DbProxy as AssistantDb } from "@tandem/dbproxy";
-import { createStoreReceipts, keepReceipts, type OpenDatabase } from "@tandem/postgres";
 import {
   allow,
   type Channel,
@@ -15,16 +17,13 @@ import {
   TransportError,
   waitForPeer,
 } from "@tandem/rpc";
-import { createAssistantDecider } from "./authority/assistant-decider.ts";
-import { createDeciding, type Deciding } from "./authority/deciding.ts";
-import { createOwnDecider } from "./authority/own-decider.ts";
 import type { GatewayConfig } from "./config.ts";
-import { type Contacts as ContactsWork, createContacts } from "./contacts/contacts.ts";
 import { contactsHandlers } from "./services/contacts-service.ts";
+import { cutoverHandlers } from "./services/cutover-service.ts";
+import { inviteMirrorHandlers } from "./services/invite-mirror-service.ts";
+import { invitesHandlers } from "./services/invites-service.ts";
 import { openStore } from "./store/open-store.ts";
-
-// How long it is tried to find out what became of a write in the gateway's own database.
-const SETTLE_TIMEOUT_MS = 5_000;
+import { beginWork, type Work } from "./work.ts";
 
 /**
  * Builds the gateway and starts it: it listens at once, so that whoever asks for its health gets an
@@ -35,11 +34,24 @@ const SETTLE_TIMEOUT_MS = 5_000;
 export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<AsyncDisposable> {
   const { config, logger } = start;
   await using parts = new AsyncDisposableStack();
-  let contacts: ContactsWork | undefined = undefined;
-  const server = createServer(start).addService(
-    Contacts,
-    contactsHandlers(() => served(contacts)),
-  );
+  let work: Work | undefined = undefined;
+  const server = createServer(start)
+    .addService(
+      Contacts,
+      contactsHandlers(() => served(work).contacts),
+    )
+    .addService(
+      Invites,
+      invitesHandlers(() => served(work).invites),
+    )
+    .addService(
+      InviteMirror,
+      inviteMirrorHandlers(() => served(work).database),
+    )
+    .addService(
+      Cutover,
+      cutoverHandlers(() => served(work).sides),
+    );
   parts.defer(async () => {
     await server.drain({ timeoutMs: config.drainTimeoutMs });
   });
@@ -52,12 +64,7 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
   const channel = used.adopt(connectToAssistant(start), (opened) => opened.close());
   const assistantDb = createDbProxy({ channel, sourceInstanceId: instanceId });
   await meetAssistant(start, channel, assistantDb);
-  // A standby takes no writes, and so has no receipts to keep.
-  if (!store.standby) {
-    used.use(await keepReceipts({ database: store.database, logger, signal: start.signal }));
-  }
-  const deciding = decideWith({ store, assistantDb, instanceId });
-  contacts = used.use(createContacts({ deciding, logger }));
+  work = await beginWork(start, { used, store, channel, assistantDb, instanceId });
   // The server was there first, but it must end first.
   const running = new AsyncDisposableStack();
   running.use(used.move());
@@ -69,40 +76,46 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
 
 function createServer({ config, logger }: ServiceStart<GatewayConfig>): RpcServer {
   const { reflection, identity } = config;
-  const withRules = { ...identity, rules: { ...openRules(config), ...allowContacts(config) } };
+  const withRules = { ...identity, rules: { ...openRules(config), ...allowServices(config) } };
   return new RpcServer({ logger, identity: withRules, reflection, refuseUntilServing: true });
 }
 
-function allowContacts({ contactsCallers: callers }: GatewayConfig): Rules {
-  return allow(Contacts, {
-    upsertContact: callers,
-    getContact: callers,
-    listContacts: callers,
-    deleteContact: callers,
-    updateContactChannel: callers,
-    touchContactChannel: callers,
-  });
+function allowServices(config: GatewayConfig): Rules {
+  const {
+    contactsCallers: contacts,
+    invitesCallers: invites,
+    cutoverCallers: cutover,
+    mirrorCallers: mirror,
+  } = config;
+  return {
+    ...allow(Contacts, {
+      upsertContact: contacts,
+      getContact: contacts,
+      listContacts: contacts,
+      deleteContact: contacts,
+      updateContactChannel: contacts,
+      touchContactChannel: contacts,
+    }),
+    ...allow(Invites, {
+      createInvite: invites,
+      getInvite: invites,
+      listInvites: invites,
+      revokeInvite: invites,
+      redeemInvite: invites,
+    }),
+    ...allow(InviteMirror, {
+      mirrorInviteCreate: mirror,
+      mirrorInviteCreateStream: mirror,
+      mirrorContact: mirror,
+    }),
+    ...allow(Cutover, { getAuthority: cutover, setAuthority: cutover, verifyMirror: cutover }),
+  };
 }
 
 /** What the server has let through to it is served: it refuses calls until then. */
 function served<T>(part: T | undefined): T {
   if (part !== undefined) return part;
   throw new HandlerError({ reason: "NOT_READY", message: "The gateway is starting: try again." });
-}
-
-function decideWith(parts: {
-  readonly store: OpenDatabase;
-  readonly assistantDb: AssistantDb;
-  readonly instanceId: string;
-}): Deciding {
-  const { store, assistantDb, instanceId } = parts;
-  const { database } = store;
-  const receipts = createStoreReceipts(database, { timeoutMs: SETTLE_TIMEOUT_MS });
-  return createDeciding({
-    database,
-    own: createOwnDecider({ database, receipts, instanceId }),
-    assistant: createAssistantDecider(assistantDb),
-  });
 }
 
 function connectToAssistant({ config, logger }: ServiceStart<GatewayConfig>): Channel {

@@ -25,7 +25,9 @@ export {
   type WrittenKey,
   type WrittenKeys,
 } from "./keys.ts";
+export { readInviteKeysFile } from "./keys-setting.ts";
 export { inviteLimits } from "./limits.ts";
+export { type KeysText, makeKey, writeKeys } from "./make-key.ts";
 export { fromMirrorContactRequest, toMirrorContactRequest } from "./mirror-contact.ts";
 export { fromMirrorRequest, fromState, toMirrorRequest, toState } from "./mirror-request.ts";
 export {

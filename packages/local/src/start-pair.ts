@@ -1,4 +1,5 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
+import { makeKey, writeKeys } from "@tandem/invites";
 import { join } from "node:path";
 import { type ProvidedCertificates, provideCertificates } from "@tandem/certificates";
 import { type EmbeddedServer, startEmbeddedServer } from "@tandem/embedded";
@@ -66,6 +67,7 @@ export async function startPair(options: PairOptions): Promise<void> {
     names: ["gateway", "assistant"],
   });
   progress.say(`certificates of gateway and assistant are in ${shortPath(certificatesFolder(config))}`);
+  const inviteKeysFile = await provideInviteKeys(join(config.dataFolder, "invite-keys.json"));
   const addressOf = (port: PortName): string => `127.0.0.1:${config.ports[port]}`;
   // Where one fails, the other is not waited for.
   const failed = new AbortController();
@@ -74,6 +76,7 @@ export async function startPair(options: PairOptions): Promise<void> {
     server,
     passwords,
     certificates,
+    inviteKeysFile,
     signal: AbortSignal.any([signal, failed.signal]),
   };
   const starts = [
@@ -83,6 +86,7 @@ export async function startPair(options: PairOptions): Promise<void> {
       address: addressOf("assistant"),
       environment: {
         TANDEM_DBPROXY_LISTEN: addressOf("dbProxy"),
+        TANDEM_GATEWAY_ADDRESS: addressOf("gateway"),
         TANDEM_POLICY_FILE: policyFile,
         TANDEM_DBPROXY_URL: roleUrl(server, assistantDatabase, { role: "assistant_dbproxy", passwords }),
       },
@@ -130,6 +134,7 @@ async function startAndAwait(
     readonly server: EmbeddedServer;
     readonly passwords: RolePasswords;
     readonly certificates: ProvidedCertificates<ServiceName>;
+    readonly inviteKeysFile: string;
   },
   service: {
     readonly name: ServiceName;
@@ -138,7 +143,7 @@ async function startAndAwait(
     readonly environment?: Readonly<Record<string, string>>;
   },
 ): Promise<void> {
-  const { config, progress, programs, signal, server, passwords, certificates } = options;
+  const { config, progress, programs, signal, server, passwords, certificates, inviteKeysFile } = options;
   const { name, plan, address } = service;
   signal.throwIfAborted();
   const logs = join(config.dataFolder, "logs");
@@ -158,6 +163,7 @@ async function startAndAwait(
       TANDEM_TLS_AUTHORITY_FILE: certificates.authorityFile,
       TANDEM_TLS_CERTIFICATE_FILE: certificates.of[name].certificateFile,
       TANDEM_TLS_KEY_FILE: certificates.of[name].keyFile,
+      TANDEM_INVITE_KEYS_FILE: inviteKeysFile,
       ...service.environment,
     },
   });
@@ -176,4 +182,15 @@ function roleUrl(
   url.username = role;
   url.password = passwords[role] ?? "";
   return url.href;
+}
+
+/** What is there stays: invites are found by it. */
+async function provideInviteKeys(file: string): Promise<string> {
+  const key = makeKey([]);
+  try {
+    await writeFile(file, writeKeys({ current: key.id, keys: [key] }), { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  }
+  return file;
 }

@@ -16,10 +16,8 @@ import {
 } from "@tandem/postgres";
 import { type Handlers, invalidField } from "@tandem/rpc";
 
-export interface CutoverOptions {
-  /** The gateway's side, and the assistant's. */
-  readonly sides: readonly [MirrorSide, MirrorSide];
-}
+/** The gateway's side, and the assistant's. */
+export type Sides = readonly [MirrorSide, MirrorSide];
 
 // Contacts first: invites refer to them.
 const AGGREGATES = ["contact", "invite"];
@@ -29,15 +27,15 @@ const SETTLE_MS = 2_000;
 const MAX_SETTLE_MS = 60_000;
 
 /** tandem.gateway.v1.Cutover. */
-export function cutoverHandlers({ sides }: CutoverOptions): Handlers<typeof Cutover> {
-  const [own] = sides;
+export function cutoverHandlers(sides: () => Sides): Handlers<typeof Cutover> {
   const deciding = async (): Promise<readonly [decides: MirrorSide, mirror: MirrorSide]> => {
+    const [own, other] = sides();
     const { authority } = await own.authority();
-    return authority === own.name ? [sides[0], sides[1]] : [sides[1], sides[0]];
+    return authority === own.name ? [own, other] : [other, own];
   };
   return {
     getAuthority: async () => {
-      const { authority, phase, epoch, since } = await own.authority();
+      const { authority, phase, epoch, since } = await sides()[0].authority();
       const [decides] = await deciding();
       const { pending, parked, oldestAgeMs } = await decides.backlog();
       return {
@@ -50,7 +48,7 @@ export function cutoverHandlers({ sides }: CutoverOptions): Handlers<typeof Cuto
     },
     setAuthority: async ({ authority, expectedEpoch, drainTimeout }, { signal }) => {
       const moved = await moveAuthority({
-        sides,
+        sides: sides(),
         to: toSide(authority),
         expectedEpoch,
         drainTimeoutMs: parseTime(drainTimeout, {

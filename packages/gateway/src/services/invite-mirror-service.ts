@@ -17,9 +17,9 @@ import { inBatches } from "../mirror/in-batches.ts";
 const MAX_BATCH = 200;
 
 /** tandem.gateway.v1.InviteMirror: what the assistant decides, while it does, as it has it. */
-export function inviteMirrorHandlers(database: Pick<Database, "run">): Handlers<typeof InviteMirror> {
+export function inviteMirrorHandlers(database: () => Pick<Database, "run">): Handlers<typeof InviteMirror> {
   const applyOne = async (aggregate: string, item: MirrorItem) => {
-    const [result] = await applyMirrored(database, aggregate, [item]);
+    const [result] = await applyMirrored(database(), aggregate, [item]);
     if (result === undefined || result instanceof HandlerError)
       throw result ?? new TypeError("Nothing came of it.");
     return toResponse(item.id, result);
@@ -29,7 +29,7 @@ export function inviteMirrorHandlers(database: Pick<Database, "run">): Handlers<
     mirrorContact: (request) => applyOne("contact", fromMirrorContactRequest(request)),
     async *mirrorInviteCreateStream(requests) {
       for await (const batch of inBatches(requests, MAX_BATCH)) {
-        yield* await applyBatch(database, batch);
+        yield* await applyBatch(database(), batch);
       }
     },
   };

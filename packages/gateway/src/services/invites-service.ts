@@ -9,14 +9,14 @@ const outcomes = {
 } as const;
 
 /** tandem.gateway.v1.Invites. */
-export function invitesHandlers(invites: Invites): Handlers<typeof InvitesService> {
+export function invitesHandlers(invites: () => Invites): Handlers<typeof InvitesService> {
   return {
-    createInvite: (request, context) => invites.create(request, context),
-    getInvite: async ({ id }, context) => ({ invite: await invites.get(id, context) }),
-    listInvites: (request, context) => invites.list(request, context),
-    revokeInvite: async (request, context) => ({ invite: await invites.revoke(request, context) }),
+    createInvite: (request, context) => invites().create(request, context),
+    getInvite: async ({ id }, context) => ({ invite: await invites().get(id, context) }),
+    listInvites: (request, context) => invites().list(request, context),
+    revokeInvite: async (request, context) => ({ invite: await invites().revoke(request, context) }),
     redeemInvite: async (request, context) => {
-      const { invite, contactId, contactChannelId, outcome } = await invites.redeem(request, context);
+      const { invite, contactId, contactChannelId, outcome } = await invites().redeem(request, context);
       return { invite: toInvite(invite), contactId, contactChannelId, outcome: outcomes[outcome] };
     },
   };

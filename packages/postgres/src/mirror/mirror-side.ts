@@ -20,6 +20,8 @@ export interface RowVersion {
   readonly version: bigint;
   readonly deleted: boolean;
   readonly digest: Uint8Array;
+  /** In PostgreSQL's form, where it was asked for. */
+  readonly updatedAt?: string;
 }
 
 /** Of the rows that changed within a time, in PostgreSQL's form, those of one part of all ids or of all. */
@@ -28,6 +30,9 @@ export interface RowSelection {
   readonly since: string;
   readonly before: string;
   readonly bucket?: number;
+  /** Ids behind this one, and no more of them than so many. */
+  readonly after?: string;
+  readonly maxRows?: number;
 }
 
 /**
@@ -88,9 +93,12 @@ export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "
         held: Number(held),
         digest: digest as Uint8Array,
       })),
-    list: async (aggregate, { buckets, since, before, bucket }) => {
-      const text = `SELECT id::text, version, deleted, digest FROM mirror.list_${checkedAggregate(aggregate)}($1, $2, $3, $4)`;
-      return (await call(text, [buckets, since, before, bucket ?? null])) as unknown as readonly RowVersion[];
+    list: async (aggregate, { buckets, since, before, bucket, after, maxRows }) => {
+      const text = `
+        SELECT id::text, version, deleted, digest, updated_at::text AS "updatedAt"
+        FROM mirror.list_${checkedAggregate(aggregate)}($1, $2, $3, $4, $5, $6)`;
+      const values = [buckets, since, before, bucket ?? null, after ?? null, maxRows ?? null];
+      return (await call(text, values)) as unknown as readonly RowVersion[];
     },
     read: (aggregate, ids) => outbox.read(aggregate, ids),
     apply: async (aggregate, item) => {

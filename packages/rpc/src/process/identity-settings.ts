@@ -70,9 +70,9 @@ export function readPeerIdentity(settings: Settings, peer: PeerSettings): Channe
   );
 }
 
-/** Callers, named one after the other with commas between; nobody where the variable isn't set. Fails with a SettingError. */
-export function readCallers(settings: Settings, variable: string): readonly string[] {
-  const names = (settings.optional(variable) ?? "").split(",").map((name) => name.trim());
+/** Callers, named one after the other with commas between; nobody where neither is said. Fails with a SettingError. */
+export function readCallers(settings: Settings, variable: string, byDefault = ""): readonly string[] {
+  const names = (settings.optional(variable) ?? byDefault).split(",").map((name) => name.trim());
   return names.filter((name) => name !== "").map((name) => checkName(variable, name));
 }
 
