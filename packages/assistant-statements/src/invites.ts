@@ -73,7 +73,7 @@ function lookUps(table: InviteTable) {
         WHERE ($1::uuid IS NULL OR contact_id = $1) AND ($2::text IS NULL OR source_channel = $2)
           AND ($3::text IS NULL OR status = $3)
           AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-        ORDER BY created_at DESC, id DESC LIMIT $6`,
+        ORDER BY created_at DESC, id DESC LIMIT $6::int4`,
       result: inviteRow,
     }),
   } as const;
@@ -107,7 +107,7 @@ function changes(table: InviteTable) {
       sql: `
         UPDATE ${table} SET status = 'expired' WHERE id IN (
           SELECT id FROM ${table} WHERE status = 'active' AND expires_at <= now()
-          ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+          ORDER BY expires_at LIMIT $1::int4 FOR UPDATE SKIP LOCKED
         ) RETURNING id`,
       result: { id: "uuid" },
     }),

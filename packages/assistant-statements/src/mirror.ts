@@ -10,14 +10,14 @@ function mirrorStatementsOf(aggregate: Aggregate) {
     apply: defineStatement({
       name: `mirror.apply_${aggregate}`,
       params: { id: "uuid", version: "int8", state: "text | null" },
-      sql: `SELECT outcome, version FROM mirror.apply_${aggregate}($1, $2, $3::jsonb)`,
+      sql: `SELECT outcome, version FROM mirror.apply_${aggregate}($1, $2, $3::text::jsonb)`,
       result: { outcome: "text", version: "int8" },
     }),
     /** Makes the assistant, where it decides, what the gateway still has. */
     recover: defineStatement({
       name: `mirror.recover_${aggregate}`,
       params: { id: "uuid", version: "int8", state: "text | null" },
-      sql: `SELECT true AS recovered FROM tandem.recover_${aggregate}($1, $2, $3::jsonb)`,
+      sql: `SELECT true AS recovered FROM tandem.recover_${aggregate}($1, $2, $3::text::jsonb)`,
       result: { recovered: "bool" },
     }),
     read: defineStatement({
@@ -61,6 +61,7 @@ const authorityRow = {
   phase: "text",
   epoch: "int8",
   since: "text",
+  move: "uuid | null",
 } as const;
 
 /** Who decides, and the steps by which that moves; INVITES has the order. */
