@@ -11,9 +11,9 @@ export async function assertLimitedRole({ sql }: Database, variable: string, url
     SELECT array_remove(ARRAY[
       CASE WHEN rolsuper THEN 'is a superuser' END,
       CASE WHEN rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls THEN 'has a right over the whole server' END,
-      CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_auth_members WHERE member = r.oid) THEN 'belongs to other roles' END,
       CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_class WHERE relowner = r.oid)
-             OR EXISTS (SELECT FROM pg_catalog.pg_database WHERE datdba = r.oid) THEN 'owns what is in the database' END
+             OR EXISTS (SELECT FROM pg_catalog.pg_database WHERE datdba = r.oid) THEN 'owns what is in the database' END,
+      CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_auth_members WHERE member = r.oid) THEN 'belongs to other roles' END
     ], NULL) AS powers FROM pg_catalog.pg_roles r WHERE rolname = ${role}`;
   const [power] = found?.powers ?? [];
   if (power === undefined) return;
