@@ -6,7 +6,11 @@ import { ErrorInfoSchema } from "@tandem/contract/google/rpc/error_details";
 import type { Status } from "@tandem/contract/google/rpc/status";
 import { Health } from "@tandem/contract/health/v1/health";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
+import { IngressInvites } from "@tandem/contract/tandem/assistant/v1/ingress_invites";
 import { Contacts } from "@tandem/contract/tandem/gateway/v1/contacts";
+import { Cutover } from "@tandem/contract/tandem/gateway/v1/cutover";
+import { InviteMirror } from "@tandem/contract/tandem/gateway/v1/invite_mirror";
+import { Invites } from "@tandem/contract/tandem/gateway/v1/invites";
 import {
   type Channel,
   type ChannelIdentityOptions,
@@ -43,6 +47,7 @@ const served: Readonly<
         probe: "gateway",
       },
     ],
+    [IngressInvites, { createIngressInvite: "gateway", digestInvites: "gateway" }],
   ],
   gateway: [
     [Health, { check: "anyone" }],
@@ -57,6 +62,21 @@ const served: Readonly<
         touchContactChannel: "gateway",
       },
     ],
+    [
+      Invites,
+      {
+        createInvite: "gateway",
+        getInvite: "gateway",
+        listInvites: "gateway",
+        revokeInvite: "gateway",
+        redeemInvite: "gateway",
+      },
+    ],
+    [
+      InviteMirror,
+      { mirrorInviteCreate: "gateway", mirrorInviteCreateStream: "gateway", mirrorContact: "gateway" },
+    ],
+    [Cutover, { getAuthority: "gateway", setAuthority: "gateway", verifyMirror: "gateway" }],
   ],
 };
 type Listener = "assistant" | "the assistant's DbProxy" | "gateway";
@@ -84,6 +104,9 @@ beforeAll(async () => {
     ...(await identities.environment("gateway")),
     TANDEM_ASSISTANT_ADDRESS: addresses["the assistant's DbProxy"],
     TANDEM_CONTACTS_CALLERS: "gateway",
+    TANDEM_INVITES_CALLERS: "gateway",
+    TANDEM_MIRROR_CALLERS: "gateway",
+    TANDEM_CUTOVER_CALLERS: "gateway",
   });
   await gateway.process.waitForLine('"msg":"serving"');
   addresses = { ...addresses, gateway: await gateway.address() };
