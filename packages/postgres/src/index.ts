@@ -14,6 +14,7 @@ export { postgresLimits } from "./limits.ts";
 export { parseDatabaseUrl, withDatabase } from "./database-url.ts";
 export { type Applied, applyMirrored, type BroughtItem } from "./mirror/apply-mirrored.ts";
 export { type Authority, readAuthority } from "./mirror/authority.ts";
+export { keepTombstones } from "./mirror/keep-tombstones.ts";
 export { mirrorMigrationsFolder } from "./mirror/migrations-folder.ts";
 export {
   type Backlog,
