@@ -18,7 +18,7 @@ import {
   upsertContactWithChannels,
 } from "./contacts.ts";
 import { channelStatements, inviteStatements } from "./invites.ts";
-import { allMirrorStatements } from "./mirror.ts";
+import { allMirrorStatements, mirrorStatements } from "./mirror.ts";
 
 /** What is done with the assistant's invites. */
 export const assistantInvites = inviteStatements("assistant_ingress_invites");
@@ -43,3 +43,14 @@ export const assistantStatements: readonly DeclaredStatement[] = [
   ...Object.values(channelStatements),
   ...Object.values(assistantInvites),
 ];
+
+const brought: ReadonlySet<DeclaredStatement> = new Set(allMirrorStatements);
+
+/** The names of those by which the gateway works on what the assistant decides about: the mirror lacks what they wrote. */
+export const decidingStatements: ReadonlySet<string> = new Set(
+  [
+    ...assistantStatements.filter((statement) => !brought.has(statement)),
+    mirrorStatements.contact.recover,
+    mirrorStatements.invite.recover,
+  ].map(({ name }) => name),
+);

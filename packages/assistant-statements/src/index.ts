@@ -16,6 +16,6 @@ export {
   upsertContact,
   upsertContactWithChannels,
 } from "./contacts.ts";
-export { assistantInvites, assistantStatements } from "./assistant-statements.ts";
+export { assistantInvites, assistantStatements, decidingStatements } from "./assistant-statements.ts";
 export { channelStatements, inviteStatements, type InviteTable } from "./invites.ts";
 export { type Aggregate, authorityStatements, mirrorStatements } from "./mirror.ts";

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { assistantStatements } from "@tandem/assistant-statements";
+import { assistantStatements, decidingStatements } from "@tandem/assistant-statements";
 import { IngressInvites } from "@tandem/contract/tandem/assistant/v1/ingress_invites";
 import { Health } from "@tandem/contract/health/v1/health";
 import { DbProxy } from "@tandem/contract/tandem/assistant/v1/db_proxy";
@@ -9,6 +9,7 @@ import {
   createStoreReceipts,
   type Database,
   keepReceipts,
+  keepTombstones,
   startRelay,
   whilePassing,
 } from "@tandem/postgres";
@@ -47,17 +48,20 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   });
   await using parts = new AsyncDisposableStack();
   let catalogue: Catalogue | undefined = undefined;
+  let ingress: IngressInvitesOptions | undefined = undefined;
   const dbProxy = parts.use(
     await createDbProxy({
       url: config.dbProxyUrl,
       registered: assistantStatements,
       policy,
       catalogue: () => catalogue,
+      onCommitted: (names) => {
+        if (names.some((name) => decidingStatements.has(name))) ingress?.onWritten();
+      },
       logger,
     }),
   );
   let instance: Instance = { id: randomUUID(), schemaVersion: "", standby: false };
-  let ingress: IngressInvitesOptions | undefined = undefined;
   const peers = [...policy.callers.keys()];
   const servers = [
     createServer(start, {}),
@@ -121,6 +125,7 @@ function mirrorInvites(
     }),
     (opened) => opened.close(),
   );
+  below.use(keepTombstones({ database, logger }));
   const relay = below.use(
     startRelay({
       outbox: createOutbox(database),

@@ -8,6 +8,7 @@ import {
   createStoreReceipts,
   type Database,
   keepReceipts,
+  keepTombstones,
   type MirrorSide,
   type OpenDatabase,
   startRelay,
@@ -51,6 +52,13 @@ export async function beginWork(
   { used, store, channel, assistantDb, instanceId }: WorkOptions,
 ): Promise<Work> {
   const { database } = store;
+  // A standby takes no writes: it has no receipts to keep, and nothing to bring to the assistant.
+  const relay = store.standby
+    ? undefined
+    : used.use(
+        startRelay({ outbox: createOutbox(database), aggregates: mirroredToAssistant(assistantDb), logger }),
+      );
+  const written = whenCommitted(database, () => relay?.wake());
   const receipts = createStoreReceipts(database, { timeoutMs: SETTLE_TIMEOUT_MS });
   const keys = used.use(watchInviteKeys({ file: config.inviteKeysFile, logger }));
   const attempts = createAttempts(database);
@@ -63,27 +71,36 @@ export async function beginWork(
   used.defer(() => deciderDb.close());
   const deciding = createDeciding({
     database,
-    own: createOwnDecider({ database, receipts, instanceId }),
+    own: createOwnDecider({ database: written, receipts, instanceId }),
     assistant: createAssistantDecider(deciderDb),
   });
   const contacts = used.use(createContacts({ deciding, logger }));
   const invites = createInvites({
     deciding,
-    database,
+    database: written,
     receipts,
     attempts,
     ingress: createClient(IngressInvites, channel),
     keys: () => keys.current,
     instanceId,
   });
-  // A standby takes no writes: it has no receipts to keep, and nothing to bring to the assistant.
   if (!store.standby) {
     used.use(await keepReceipts({ database, logger, signal }));
-    used.use(
-      startRelay({ outbox: createOutbox(database), aggregates: mirroredToAssistant(assistantDb), logger }),
-    );
+    used.use(keepTombstones({ database, logger }));
     used.use(keepInvites({ invites, attempts, logger }));
   }
   const sides = [createDatabaseSide("gateway", database), createAssistantSide(assistantDb)] as const;
   return { contacts, invites, database, sides };
+}
+
+/** The same database; `then` is called behind each transaction that was committed. */
+function whenCommitted(database: Database, then: () => void): Database {
+  return {
+    ...database,
+    transaction: async (body, options) => {
+      const result = await database.transaction(body, options);
+      then();
+      return result;
+    },
+  };
 }

@@ -69,6 +69,11 @@ export interface DbProxyOptions {
   readonly catalogue?: (() => Catalogue | undefined) | undefined;
   /** What callers can run by its name. */
   readonly registered?: readonly DeclaredStatement[];
+  /**
+   * Called when a transaction has been committed that ran registered statements which may have written, with their names.
+   * It is not called where the answer to COMMIT was lost.
+   */
+  readonly onCommitted?: (names: readonly string[]) => void;
   readonly logger: Logger;
 }
 
@@ -93,7 +98,7 @@ export async function createDbProxy(options: DbProxyOptions): Promise<DbProxy> {
 
   const parse = (request: GivenTransaction, caller: Caller): Promise<TransactionPlan> =>
     parseTransaction(request, rulesOf(caller), caller.signal);
-  const apply = createApply(executor, admission);
+  const apply = createApply(executor, admission, options.onCommitted);
   return {
     limits,
     transaction: async (request, caller) => {
@@ -183,15 +188,34 @@ function policyOf(caller: string, policy: Policy | undefined): CallerPolicy | un
 }
 
 /** Applies a plan in its key's turn, when it is admitted, and again where it had to give way to another. */
-function createApply(executor: Executor, admission: Admission) {
+function createApply(
+  executor: Executor,
+  admission: Admission,
+  onCommitted: DbProxyOptions["onCommitted"] = () => undefined,
+) {
   const { maxWaiting, conflictRetries: retries } = executor.limits;
   const keys = createKeyQueues(createWaitingRoom(maxWaiting));
-  return (plan: TransactionPlan, caller: Caller, identity?: RequestIdentity): Promise<EncodedMessage> => {
+  return async (
+    plan: TransactionPlan,
+    caller: Caller,
+    identity?: RequestIdentity,
+  ): Promise<EncodedMessage> => {
     const once = (): Promise<EncodedMessage> =>
       admission.run(caller, () => runTransaction(plan, executor, { caller, identity }));
     const again = (): Promise<EncodedMessage> => retryConflicts(once, { retries, ...caller });
-    return plan.serializationKey === "" ? again() : keys.run(plan.serializationKey, caller, again);
+    const answer = await (plan.serializationKey === ""
+      ? again()
+      : keys.run(plan.serializationKey, caller, again));
+    const written = plan.validateOnly ? [] : writesOf(plan);
+    if (written.length > 0) onCommitted(written);
+    return answer;
   };
+}
+
+function writesOf({ steps }: TransactionPlan): readonly string[] {
+  return steps.flatMap(({ runnable: { registered } }) =>
+    registered === undefined || registered.reads ? [] : [registered.name],
+  );
 }
 
 // That it can't be asked for says nothing of what became of it.
