@@ -28,10 +28,14 @@ CREATE TABLE tandem.outbox (
 	attempts integer NOT NULL DEFAULT 0,
 	-- Why the other side refuses it; set where it won't change its mind by being asked soon.
 	refusal text,
+	-- Without which the other side refuses it: where that is brought there, this is tried again at once.
+	awaits uuid,
 	PRIMARY KEY (aggregate, id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 --> statement-breakpoint
 CREATE INDEX outbox_due_idx ON tandem.outbox (aggregate, due_at);
+--> statement-breakpoint
+CREATE INDEX outbox_awaits_idx ON tandem.outbox (awaits) WHERE awaits IS NOT NULL;
 --> statement-breakpoint
 -- What the mirror lacks: how much is on its way, how much is refused there, and since when the oldest has been on its way.
 CREATE FUNCTION tandem.backlog(OUT pending bigint, OUT parked bigint, OUT oldest_seconds double precision)
@@ -91,7 +95,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	INSERT INTO tandem.outbox (aggregate, id, version) VALUES (of_aggregate, of_id, to_version)
 	ON CONFLICT (aggregate, id) DO UPDATE
-		SET version = EXCLUDED.version, due_at = EXCLUDED.due_at, attempts = 0, refusal = NULL;
+		SET version = EXCLUDED.version, due_at = EXCLUDED.due_at, attempts = 0, refusal = NULL, awaits = NULL;
 END;
 --> statement-breakpoint
 -- What no writer may forget, whoever writes. The argument is the aggregate; "" for the rows of a child.

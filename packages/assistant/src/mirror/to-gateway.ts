@@ -14,7 +14,7 @@ export interface ToGatewayOptions {
   readonly timeoutMs?: number;
 }
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 10_000;
 // Contacts are few beside invites, and are sent by calls.
 const CONTACTS_AT_ONCE = 32;
 
@@ -32,11 +32,18 @@ export function mirroredToGateway({
         const results: (Error | undefined)[] = [];
         for (let from = 0; from < items.length; from += CONTACTS_AT_ONCE) {
           const some = items.slice(from, from + CONTACTS_AT_ONCE);
-          const send = async (item: MirrorItem): Promise<Error | undefined> =>
-            client
-              .mirrorContact(toMirrorContactRequest(item, instanceId), { signal, timeoutMs })
-              .then(() => undefined, asFailure);
-          results.push(...(await Promise.all(some.map(send))));
+          const send = async (item: MirrorItem): Promise<Error | undefined> => {
+            const request = written(() => toMirrorContactRequest(item, instanceId));
+            if (request instanceof HandlerError) return request;
+            return client.mirrorContact(request, { signal, timeoutMs }).then(() => undefined, asFailure);
+          };
+          const failures = await Promise.all(some.map(send));
+          results.push(...failures);
+          // What doesn't answer any of them is not asked for the rest.
+          const [first] = failures;
+          if (failures.every((failure) => failure instanceof TransportError)) {
+            return items.map((_, at) => (at < results.length ? results[at] : first));
+          }
         }
         return results;
       },
@@ -58,6 +65,17 @@ function asFailure(error: unknown): Error {
   throw error;
 }
 
+/** What is sent, or a refusal where the row can't be said in the contract's terms: a time beyond its years. */
+function written<T>(write: () => T): T | HandlerError {
+  try {
+    return write();
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    const message = `The row can't be sent: ${cause.message}`;
+    return new HandlerError({ reason: "INVALID_REQUEST", message, cause });
+  }
+}
+
 /** All over one stream, each answered by itself. */
 async function deliverInvites(
   channel: Channel,
@@ -69,20 +87,23 @@ async function deliverInvites(
 ): Promise<readonly (Error | undefined)[]> {
   const call = new BegunCall(channel, InviteMirror.method.mirrorInviteCreate, options);
   const answers = new Map<bigint, MirrorInviteCreateStreamResponse>();
-  async function* requests(): AsyncGenerator<Pick<MirrorInviteCreateStreamRequest, "id" | "request">> {
-    for (const [index, item] of items.entries()) {
-      yield { id: BigInt(index) + 1n, request: toMirrorRequest(item, instanceId) };
+  const requests = items.map((item) => written(() => toMirrorRequest(item, instanceId)));
+  async function* sent(): AsyncGenerator<Pick<MirrorInviteCreateStreamRequest, "id" | "request">> {
+    for (const [index, request] of requests.entries()) {
+      if (!(request instanceof HandlerError)) yield { id: BigInt(index) + 1n, request };
     }
   }
   try {
     const { mirrorInviteCreateStream } = createClient(InviteMirror, channel);
-    for await (const answer of mirrorInviteCreateStream(requests(), options)) answers.set(answer.id, answer);
+    for await (const answer of mirrorInviteCreateStream(sent(), options)) answers.set(answer.id, answer);
   } catch (error) {
     // Those that were answered have been delivered.
     if (answers.size === 0) throw error;
   }
   call.sent = "maybe";
-  return items.map((_, index) => failureOf(answers.get(BigInt(index) + 1n), call));
+  return requests.map((request, index) =>
+    request instanceof HandlerError ? request : failureOf(answers.get(BigInt(index) + 1n), call),
+  );
 }
 
 function failureOf(answer: MirrorInviteCreateStreamResponse | undefined, call: BegunCall): Error | undefined {

@@ -38,7 +38,7 @@ export interface Outbox {
   ): Promise<OutboxEntry[]>;
   /** What these ids are at the moment; nothing of one that was deleted so long ago that it is forgotten. */
   read(aggregate: string, ids: readonly string[]): Promise<MirrorItem[]>;
-  /** The other side has these versions. What has changed again stays. */
+  /** The other side has these versions. What has changed again stays; what awaits one of them may be taken. */
   delivered(aggregate: string, brought: readonly Brought[]): Promise<void>;
   /** To be tried again so much later, unless they have changed meanwhile: then at once. */
   postpone(
@@ -46,13 +46,13 @@ export interface Outbox {
     entries: readonly Pick<OutboxEntry, "id" | "version">[],
     byMs: number,
   ): Promise<void>;
-  /** The other side refuses it: to be tried again so much later. */
+  /** The other side refuses it: to be tried again so much later, or where what it awaits has been brought there. */
   park(
     aggregate: string,
     entry: Pick<OutboxEntry, "id" | "version">,
-    refusal: string,
-    forMs: number,
+    parking: { readonly refusal: string; readonly awaits: string | undefined; readonly forMs: number },
   ): Promise<void>;
+  /** Whether it is on its way: what is parked is not. */
   has(aggregate: string, id: string): Promise<boolean>;
   backlog(): Promise<Backlog>;
 }
@@ -64,9 +64,6 @@ export interface Brought {
 
 /** Of a database that has been migrated for it, by a role that may read and write the outbox. */
 export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbox {
-  const idsOf = (entries: readonly { readonly id: string }[]): string[] => entries.map(({ id }) => id);
-  const versionsOf = (entries: readonly { readonly version: bigint }[]): bigint[] =>
-    entries.map(({ version }) => version);
   return {
     take: async (aggregate, { limit, leaseMs }) => {
       const rows = await sql<{ id: string; version: string; attempts: number; refusal: string | null }>`
@@ -101,6 +98,10 @@ export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbo
     },
     delivered: async (aggregate, brought) => {
       await sql`
+        WITH released AS (
+          UPDATE tandem.outbox SET refusal = NULL, awaits = NULL, attempts = 0, due_at = clock_timestamp()
+          WHERE awaits = ANY (${idsOf(brought)}::uuid[])
+        )
         DELETE FROM tandem.outbox o
         USING unnest(${idsOf(brought)}::uuid[], ${versionsOf(brought)}::int8[]) AS sent (id, version)
         WHERE o.aggregate = ${aggregate} AND o.id = sent.id AND o.version <= sent.version`;
@@ -111,14 +112,15 @@ export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbo
         FROM unnest(${idsOf(entries)}::uuid[], ${versionsOf(entries)}::int8[]) AS taken (id, version)
         WHERE o.aggregate = ${aggregate} AND o.id = taken.id AND o.version = taken.version`;
     },
-    park: async (aggregate, { id, version }, refusal, forMs) => {
+    park: async (aggregate, { id, version }, { refusal, awaits = null, forMs }) => {
       await sql`
         UPDATE tandem.outbox
-        SET refusal = ${refusal}, due_at = clock_timestamp() + make_interval(secs => ${forMs / 1_000})
+        SET refusal = ${refusal}, awaits = ${awaits}, due_at = clock_timestamp() + make_interval(secs => ${forMs / 1_000})
         WHERE aggregate = ${aggregate} AND id = ${id} AND version = ${String(version)}`;
     },
     has: async (aggregate, id) => {
-      const rows = await sql`SELECT FROM tandem.outbox WHERE aggregate = ${aggregate} AND id = ${id}`;
+      const rows = await sql`
+        SELECT FROM tandem.outbox WHERE aggregate = ${aggregate} AND id = ${id} AND refusal IS NULL`;
       return rows.length > 0;
     },
     backlog: async () => {
@@ -129,3 +131,8 @@ export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbo
     },
   };
 }
+
+const idsOf = (entries: readonly { readonly id: string }[]): string[] => entries.map(({ id }) => id);
+
+const versionsOf = (entries: readonly { readonly version: bigint }[]): bigint[] =>
+  entries.map(({ version }) => version);

@@ -2,7 +2,10 @@
 export interface RelayLimits {
   /** How many are taken, and sent, at once. */
   readonly batchSize: number;
-  /** How long what is taken is its alone: longer than a batch takes, and what a relay that died leaves waits for so long. */
+  /**
+   * How long what is taken is its alone. What a relay that died leaves waits for so long; where a batch takes longer,
+   * another relay sends it as well, which does no harm.
+   */
   readonly leaseMs: number;
   /** How often it looks by itself. */
   readonly pollIntervalMs: number;
@@ -15,7 +18,7 @@ export interface RelayLimits {
 
 export const defaultRelayLimits: RelayLimits = {
   batchSize: 500,
-  leaseMs: 30_000,
+  leaseMs: 5_000,
   pollIntervalMs: 1_000,
   minRetryMs: 100,
   maxRetryMs: 10_000,

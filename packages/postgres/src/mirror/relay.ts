@@ -1,4 +1,4 @@
-import { HandlerError, type Logger, settlesWithin, TransportError } from "@tandem/rpc";
+import { HandlerError, type Logger, type Reason, settlesWithin, TransportError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
 import { postgresLimits } from "../limits.ts";
 import { translateDatabaseError } from "../translate-database-error.ts";
@@ -69,18 +69,26 @@ export function startRelay(options: RelayOptions): Relay {
   };
 }
 
-/** Takes a batch of each aggregate that has one, and brings it. Says whether there was one. */
+/**
+ * Takes a batch of each aggregate that has one, and brings it. Says whether there was one. What fills a batch goes on first,
+ * since others may refer to it; a few that keep coming hold up nobody.
+ */
 async function bringAll(options: RelayOptions, limits: RelayLimits, signal: AbortSignal): Promise<boolean> {
-  for (const aggregate of options.aggregates) {
-    const entries = await options.outbox.take(aggregate.name, {
-      limit: limits.batchSize,
-      leaseMs: limits.leaseMs,
-    });
+  const { outbox, aggregates } = options;
+  let [taken, brought] = [0, 0];
+  let unreached: Error | undefined;
+  for (const aggregate of aggregates) {
+    const entries = await outbox.take(aggregate.name, { limit: limits.batchSize, leaseMs: limits.leaseMs });
     if (entries.length === 0) continue;
-    await bring(aggregate, entries, { ...options, limits, signal });
-    return true;
+    taken += entries.length;
+    const result = await bring(aggregate, entries, { ...options, limits, signal });
+    brought += result.brought;
+    unreached ??= result.unreached;
+    if (entries.length === limits.batchSize && result.brought > 0) break;
   }
-  return false;
+  // Nothing was taken there, and nothing can be said against any of it: the other side is not up to it.
+  if (unreached !== undefined && brought === 0) throw unreached;
+  return taken > 0;
 }
 
 interface Bringing extends RelayOptions {
@@ -91,8 +99,9 @@ interface Bringing extends RelayOptions {
 async function bring(
   aggregate: MirroredAggregate,
   entries: readonly OutboxEntry[],
-  { outbox, limits, signal, logger }: Bringing,
-): Promise<void> {
+  bringing: Bringing,
+): Promise<{ readonly brought: number; readonly unreached: Error | undefined }> {
+  const { outbox, signal } = bringing;
   const { name } = aggregate;
   const items = await outbox.read(
     name,
@@ -111,51 +120,125 @@ async function bring(
     brought.map(({ id, version }) => ({ id, version: byId.get(id)?.item.version ?? version })),
   );
   let unreached: Error | undefined;
+  const refused: Refused[] = [];
   for (const entry of entries) {
     const { item, failure } = byId.get(entry.id) ?? {};
     if (item === undefined || failure === undefined) continue;
-    if (mayPass(failure)) unreached ??= failure;
-    const waitsFor = aggregate.refersTo?.(item);
-    const referred = waitsFor !== undefined && (await outbox.has(waitsFor.aggregate, waitsFor.id));
-    if (mayPass(failure) || referred || isInTheWay(failure, entry)) {
-      await outbox.postpone(
-        name,
-        [entry],
-        Math.min(limits.maxRetryMs, limits.minRetryMs * 2 ** entry.attempts),
-      );
+    if (!isOfTheItem(failure)) unreached ??= failure;
+    const awaits = aggregate.refersTo?.(item);
+    const comes = awaits !== undefined && (await outbox.has(awaits.aggregate, awaits.id));
+    if (isOfTheItem(failure) && !comes && !isInTheWay(failure, entry)) {
+      refused.push({ entry, item, failure, awaits: awaits?.id });
+    } else await putOff(name, entry, failure, bringing);
+  }
+  if (refused.length > 0) await park(aggregate, refused, bringing);
+  return { brought: brought.length, unreached };
+}
+
+async function putOff(
+  aggregate: string,
+  entry: OutboxEntry,
+  failure: Error,
+  { outbox, limits, logger }: Bringing,
+): Promise<void> {
+  const { id, version, attempts } = entry;
+  const restMs = Math.min(limits.maxRetryMs, limits.minRetryMs * 2 ** Math.min(attempts, MAX_DOUBLINGS));
+  await outbox.postpone(aggregate, [entry], restMs);
+  if (attempts === QUIET_ATTEMPTS) {
+    logger.warn(
+      { aggregate, id, version, err: failure },
+      "the mirror has not taken this yet: it is tried again",
+    );
+  }
+}
+
+interface Refused {
+  readonly entry: OutboxEntry;
+  readonly item: MirrorItem;
+  readonly failure: Error;
+  /** What it refers to. */
+  readonly awaits: string | undefined;
+}
+
+async function park(
+  aggregate: MirroredAggregate,
+  refused: readonly Refused[],
+  bringing: Bringing,
+): Promise<void> {
+  const { outbox, limits, signal, logger } = bringing;
+  const { name } = aggregate;
+  for (const { entry, failure, awaits } of refused) {
+    await outbox.park(name, entry, { refusal: failure.message, awaits, forMs: limits.parkedRetryMs });
+  }
+  // What one of them refers to may have come there after the refusal and before it was parked: nobody would release it.
+  const awaiting = refused.filter(({ awaits }) => awaits !== undefined);
+  const failures = await deliverAgain(aggregate, awaiting, signal);
+  await outbox.delivered(
+    name,
+    awaiting.filter((_, at) => failures[at] === undefined).map(({ item }) => item),
+  );
+  for (const each of refused) {
+    const { entry, awaits } = each;
+    const failure = awaits === undefined ? each.failure : failures[awaiting.indexOf(each)];
+    if (failure === undefined) continue;
+    if (!isOfTheItem(failure)) {
+      await putOff(name, entry, failure, bringing);
       continue;
     }
-    await outbox.park(name, entry, failure.message, limits.parkedRetryMs);
     logger.error(
       { aggregate: name, id: entry.id, version: entry.version, err: failure },
       "the mirror refuses this: it is parked",
     );
   }
-  if (unreached !== undefined && brought.length === 0) throw unreached;
+}
+
+async function deliverAgain(
+  aggregate: MirroredAggregate,
+  refused: readonly Refused[],
+  signal: AbortSignal,
+): Promise<readonly (Error | undefined)[]> {
+  if (refused.length === 0) return [];
+  const items = refused.map(({ item }) => item);
+  return aggregate.deliver(items, signal).catch((error: unknown) => {
+    if (!isCallError(error)) throw error;
+    return items.map(() => error);
+  });
 }
 
 function isCallError(error: unknown): error is HandlerError | TransportError {
   return error instanceof HandlerError || error instanceof TransportError;
 }
 
-/** Whether the other side may take it later, as it is. */
-function mayPass(failure: Error): boolean {
-  return failure instanceof TransportError || (failure instanceof HandlerError && failure.retryable);
+// What another row, or the same one when it changes, may well be taken in spite of. Anything else says something of the
+// other side, or of whether it lets us in: it has to be mended there, and nothing is to be done about the item.
+const ofTheItem: ReadonlySet<string> = new Set<Reason>([
+  "INVALID_REQUEST",
+  "REQUEST_TOO_LARGE",
+  "DATA_EXCEPTION",
+  "NOT_NULL_VIOLATION",
+  "UNIQUE_VIOLATION",
+  "FOREIGN_KEY_VIOLATION",
+  "CHECK_VIOLATION",
+  "EXCLUSION_VIOLATION",
+  "RAISED",
+]);
+
+function isOfTheItem(failure: Error): boolean {
+  return failure instanceof HandlerError && ofTheItem.has(failure.reason);
 }
 
 // Another row has there, still, what this one has now: that one's change is on its way, as it came before.
 function isInTheWay(failure: Error, { attempts }: OutboxEntry): boolean {
   return (
-    failure instanceof HandlerError &&
-    failure.reason === "UNIQUE_VIOLATION" &&
-    attempts < MAX_ATTEMPTS_IN_THE_WAY
+    failure instanceof HandlerError && failure.reason === "UNIQUE_VIOLATION" && attempts < QUIET_ATTEMPTS
   );
 }
 
-const MAX_ATTEMPTS_IN_THE_WAY = 10;
+const QUIET_ATTEMPTS = 10;
+const MAX_DOUBLINGS = 20;
 
 function backOff(failures: number, { minRetryMs, maxRetryMs }: RelayLimits): number {
-  const most = Math.min(maxRetryMs, minRetryMs * 2 ** failures);
+  const most = Math.min(maxRetryMs, minRetryMs * 2 ** Math.min(failures, MAX_DOUBLINGS));
   return most * (0.5 + Math.random() / 2);
 }
 
