@@ -44,7 +44,7 @@ async function forgetSome({ sql }: Pick<Database, "sql">): Promise<number> {
       WHERE old.deleted_at < clock_timestamp() - interval '30 days'
           - CASE WHEN a.authority = a.side THEN interval '1 day' ELSE interval '0' END
         AND NOT EXISTS (SELECT FROM tandem.outbox o WHERE o.aggregate = old.aggregate AND o.id = old.id)
-      LIMIT ${BATCH} FOR UPDATE OF old SKIP LOCKED
+      LIMIT ${BATCH}
     ) AS old WHERE t.aggregate = old.aggregate AND t.id = old.id RETURNING t.id`;
   return forgotten.length;
 }
