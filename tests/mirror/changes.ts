@@ -102,8 +102,9 @@ async function create(making: Making, contactId: string, random: () => number): 
 
 async function upsert({ contacts, ledger }: Making, id: string): Promise<void> {
   const channels = [{ type: "telegram", address: `@${id.slice(0, 13)}` }];
+  const displayName = `Name ${Math.random()}`;
   const answer = await insist(ledger, (requestId) =>
-    contacts.upsertContact({ requestId, id, displayName: `Name ${Math.random()}`, channels }, options),
+    contacts.upsertContact({ requestId, id, displayName, channels }, options),
   );
   if (!(answer instanceof HandlerError)) see(ledger, id, answer.contact?.version ?? 0n);
 }
@@ -155,7 +156,8 @@ async function insist<T>(
       const isSettled =
         error instanceof HandlerError && !error.retryable && error.outcome === "NOT_COMMITTED";
       if (isSettled) return error;
-      if (performance.now() > until) throw error;
+      if (performance.now() > until || (error instanceof HandlerError && error.outcome === "COMMITTED"))
+        throw error;
     }
     await delay(50);
   }
