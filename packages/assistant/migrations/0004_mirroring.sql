@@ -19,6 +19,8 @@ GRANT DELETE ON tandem.tombstones TO assistant_app;--> statement-breakpoint
 -- What the assistant creates for its callers itself is applied once, too.
 GRANT INSERT ON tandem.receipts TO assistant_app;--> statement-breakpoint
 GRANT EXECUTE ON FUNCTION tandem.backlog TO assistant_app;--> statement-breakpoint
+-- Invites that the assistant creates are applied once, too.
+GRANT INSERT ON tandem.receipts TO assistant_app;--> statement-breakpoint
 -- The gateway works on these through DbProxy while this database decides, brings what it has decided itself, compares
 -- the two and moves the authority: by the statements that are registered for it, and by no others.
 GRANT SELECT, INSERT, UPDATE, DELETE ON assistant_ingress_invites TO assistant_dbproxy;--> statement-breakpoint
