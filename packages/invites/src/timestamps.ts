@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 
-const TEXT = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?\+00(?::00)?$/;
+const TEXT = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:\+00(?::00)?|Z)$/;
 const NANOS_PER_MICRO = 1_000;
 const MICRO_DIGITS = 6;
 const MAX_NANOS = 999_999_999;
@@ -9,7 +9,7 @@ const MAX_NANOS = 999_999_999;
 const MIN_SECONDS = -62_135_596_800n;
 const MAX_SECONDS = 253_402_300_799n;
 
-/** PostgreSQL's text of a time, in UTC, as the contract has it. Fails with a RangeError for any other text. */
+/** PostgreSQL's text of a time, in UTC, or DbProxy's, as the contract has it. Fails with a RangeError for any other text. */
 export function toTimestamp(text: string): Timestamp {
   const [, date = "", time = "", fraction = ""] = TEXT.exec(text) ?? [];
   const ms = Date.parse(`${date}T${time}Z`);
