@@ -31,6 +31,7 @@ CREATE UNIQUE INDEX "assistant_ingress_invites_invite_code_hash_key" ON "assista
 CREATE UNIQUE INDEX "assistant_ingress_invites_voice_code_hash_key" ON "assistant_ingress_invites" USING btree ("voice_code_hash","source_channel") WHERE status = 'active';--> statement-breakpoint
 CREATE INDEX "assistant_ingress_invites_token_hash_idx" ON "assistant_ingress_invites" USING btree ("token_hash");--> statement-breakpoint
 CREATE INDEX "assistant_ingress_invites_invite_code_hash_idx" ON "assistant_ingress_invites" USING btree ("invite_code_hash");--> statement-breakpoint
+CREATE INDEX "assistant_ingress_invites_voice_code_hash_idx" ON "assistant_ingress_invites" USING btree ("voice_code_hash");--> statement-breakpoint
 CREATE INDEX "assistant_ingress_invites_contact_id_idx" ON "assistant_ingress_invites" USING btree ("contact_id");--> statement-breakpoint
 CREATE INDEX "assistant_ingress_invites_created_at_idx" ON "assistant_ingress_invites" USING btree ("created_at","id");--> statement-breakpoint
 CREATE INDEX "assistant_ingress_invites_expires_at_idx" ON "assistant_ingress_invites" USING btree ("expires_at") WHERE status = 'active';

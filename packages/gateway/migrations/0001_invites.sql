@@ -32,6 +32,7 @@ CREATE UNIQUE INDEX "ingress_invites_invite_code_hash_key" ON "ingress_invites" 
 CREATE UNIQUE INDEX "ingress_invites_voice_code_hash_key" ON "ingress_invites" USING btree ("voice_code_hash","source_channel") WHERE status = 'active';--> statement-breakpoint
 CREATE INDEX "ingress_invites_token_hash_idx" ON "ingress_invites" USING btree ("token_hash");--> statement-breakpoint
 CREATE INDEX "ingress_invites_invite_code_hash_idx" ON "ingress_invites" USING btree ("invite_code_hash");--> statement-breakpoint
+CREATE INDEX "ingress_invites_voice_code_hash_idx" ON "ingress_invites" USING btree ("voice_code_hash");--> statement-breakpoint
 CREATE INDEX "ingress_invites_contact_id_idx" ON "ingress_invites" USING btree ("contact_id");--> statement-breakpoint
 CREATE INDEX "ingress_invites_created_at_idx" ON "ingress_invites" USING btree ("created_at","id");--> statement-breakpoint
 CREATE INDEX "ingress_invites_expires_at_idx" ON "ingress_invites" USING btree ("expires_at") WHERE status = 'active';

@@ -3,6 +3,7 @@ CREATE TABLE "redeem_attempts" (
 	"redeemer" text NOT NULL,
 	"since" timestamp(6) with time zone DEFAULT now() NOT NULL,
 	"attempts" integer DEFAULT 1 NOT NULL,
+	"wrong" integer DEFAULT 0 NOT NULL,
 	"locked_until" timestamp(6) with time zone,
 	CONSTRAINT "redeem_attempts_channel_redeemer_pk" PRIMARY KEY("channel","redeemer")
 );

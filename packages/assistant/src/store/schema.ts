@@ -128,6 +128,7 @@ export const assistantIngressInvites = pgTable(
     // What was redeemed, revoked or let expire is found by its secret as well, to say so.
     index("assistant_ingress_invites_token_hash_idx").on(table.tokenHash),
     index("assistant_ingress_invites_invite_code_hash_idx").on(table.inviteCodeHash),
+    index("assistant_ingress_invites_voice_code_hash_idx").on(table.voiceCodeHash),
     index("assistant_ingress_invites_contact_id_idx").on(table.contactId),
     index("assistant_ingress_invites_created_at_idx").on(table.createdAt, table.id),
     index("assistant_ingress_invites_expires_at_idx")

@@ -1,14 +1,9 @@
 import type { Database } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
+import { createAttemptCounts, type Guesser } from "./attempt-counts.ts";
 import { inviteLimits } from "./limits.ts";
-
-/** Who shows a secret, and where. */
-export interface Guesser {
-  readonly channel: string;
-  /** As the channel knows them. */
-  readonly redeemer: string;
-}
+import { createSlowDown } from "./slow-down.ts";
 
 /** What was reserved before a secret is looked up. */
 export interface Attempt {
@@ -21,82 +16,80 @@ export interface Attempt {
 /** How often somebody may be wrong, counted in the gateway's own database, which all replicas share. */
 export interface Attempts {
   /**
-   * Reserves an attempt, in a transaction of its own: what is shown at the same time counts before it is looked up. Fails
-   * with TOO_MANY_ATTEMPTS. Where a whole channel is guessed at, it takes its time.
+   * Reserves an attempt, in a transaction of its own: what is shown at the same time counts before it is looked up, and
+   * waits for a while where it would be one too many. Fails with TOO_MANY_ATTEMPTS. Where a whole channel is guessed at, it
+   * takes its time.
    */
   reserve(guesser: Guesser, signal: AbortSignal): Promise<Attempt>;
   /** Forgets what is over. */
   forget(): Promise<void>;
 }
 
-export function createAttempts({ sql }: Pick<Database, "sql">): Attempts {
-  const { maxAttempts, attemptsWindowMs, lockedMs } = inviteLimits;
-  const seconds = (ms: number): number => ms / 1_000;
+/** The part of the limits that bounds attempts. */
+export type AttemptLimits = {
+  readonly [
+    Name in
+      | "maxAttempts"
+      | "attemptsWindowMs"
+      | "lockedMs"
+      | "maxAttemptWaitMs"
+      | "maxWrongAMinute"
+      | "maxSlowDownMs"
+  ]: number;
+};
+
+// How soon it is looked again whether one that is under way was right: later each time.
+const FIRST_POLL_MS = 20;
+const MAX_POLL_MS = 200;
+// An attempt is refused for now because others are under way for so long.
+const RETRY_SOON_MS = 1_000;
+
+export function createAttempts(
+  { sql }: Pick<Database, "sql">,
+  limits: AttemptLimits = inviteLimits,
+): Attempts {
+  const counts = createAttemptCounts(sql, limits);
+  const slowDown = createSlowDown(sql, limits);
+  const attemptOf = (guesser: Guesser, since: string): Attempt => ({
+    giveBack: () => counts.giveBack(guesser, since),
+    wrong: async () => {
+      await counts.wrong(guesser, since);
+      await slowDown.count(guesser.channel);
+    },
+  });
   return {
     reserve: async (guesser, signal) => {
-      const { channel, redeemer } = guesser;
-      // One statement, so that of any number at once no more than so many get through.
-      const [row] = await sql<{ locked_ms: number | null }>`
-        INSERT INTO redeem_attempts AS a (channel, redeemer, since) VALUES (${channel}, ${redeemer}, clock_timestamp())
-        ON CONFLICT (channel, redeemer) DO UPDATE SET
-          since = CASE WHEN a.locked_until > clock_timestamp() THEN a.since
-            WHEN a.locked_until IS NOT NULL OR a.since < clock_timestamp() - make_interval(secs => ${seconds(attemptsWindowMs)})
-              THEN clock_timestamp()
-            ELSE a.since END,
-          attempts = CASE WHEN a.locked_until > clock_timestamp() THEN a.attempts
-            WHEN a.locked_until IS NOT NULL OR a.since < clock_timestamp() - make_interval(secs => ${seconds(attemptsWindowMs)})
-              THEN 1
-            ELSE a.attempts + 1 END,
-          locked_until = CASE WHEN a.locked_until > clock_timestamp() THEN a.locked_until
-            WHEN a.locked_until IS NULL AND a.attempts >= ${maxAttempts}
-              AND a.since >= clock_timestamp() - make_interval(secs => ${seconds(attemptsWindowMs)})
-              THEN clock_timestamp() + make_interval(secs => ${seconds(lockedMs)})
-            ELSE NULL END
-        RETURNING (extract(epoch FROM locked_until - clock_timestamp()) * 1000)::float8 AS locked_ms`;
-      const lockedForMs = row?.locked_ms ?? undefined;
-      if (lockedForMs !== undefined) throw tooMany(lockedForMs);
-      await slowDown(channel, signal);
-      return attemptOf(guesser);
+      const until = performance.now() + limits.maxAttemptWaitMs;
+      for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * 2, MAX_POLL_MS)) {
+        const since = await counts.take(guesser);
+        if (since !== undefined) {
+          const attempt = attemptOf(guesser, since);
+          await slowDown.wait(guesser.channel, signal).catch(async (error: unknown) => {
+            await attempt.giveBack();
+            throw error;
+          });
+          return attempt;
+        }
+        const lockedForMs = await counts.lockedFor(guesser);
+        if (lockedForMs !== undefined) throw locked(lockedForMs);
+        if (performance.now() >= until || signal.aborted) throw busy();
+        await delay(pollMs, undefined, { signal }).catch(() => undefined);
+      }
     },
     forget: async () => {
-      const before = seconds(Math.max(attemptsWindowMs, lockedMs) * 2);
-      await sql`DELETE FROM redeem_attempts WHERE since < clock_timestamp() - make_interval(secs => ${before})`;
-      await sql`DELETE FROM wrong_secrets WHERE minute < clock_timestamp() - make_interval(secs => ${before})`;
+      await counts.forget();
+      await slowDown.forget();
     },
   };
-
-  function attemptOf({ channel, redeemer }: Guesser): Attempt {
-    return {
-      giveBack: async () => {
-        await sql`
-          UPDATE redeem_attempts SET attempts = attempts - 1
-          WHERE channel = ${channel} AND redeemer = ${redeemer} AND attempts > 0 AND locked_until IS NULL`;
-      },
-      wrong: async () => {
-        await sql`
-          INSERT INTO wrong_secrets AS w (channel, minute) VALUES (${channel}, date_trunc('minute', clock_timestamp()))
-          ON CONFLICT (channel, minute) DO UPDATE SET count = w.count + 1`;
-      },
-    };
-  }
-
-  /** Who guesses as many are held up, not whoever else redeems: longer, the more of them there are. */
-  async function slowDown(channel: string, signal: AbortSignal): Promise<void> {
-    const { maxWrongAMinute, maxSlowDownMs } = inviteLimits;
-    const [row] = await sql<{ wrong: bigint }>`
-      SELECT coalesce(sum(count), 0)::int8 AS wrong FROM wrong_secrets
-      WHERE channel = ${channel} AND minute >= date_trunc('minute', clock_timestamp()) - interval '1 minute'`;
-    const excess = Number(row?.wrong ?? 0n) - maxWrongAMinute;
-    if (excess <= 0) return;
-    await delay(Math.min(maxSlowDownMs, excess * 10), undefined, { signal });
-  }
 }
 
-function tooMany(lockedForMs: number): HandlerError {
-  const retryAfterMs = Math.max(1, Math.ceil(lockedForMs));
-  return new HandlerError({
-    reason: "TOO_MANY_ATTEMPTS",
-    message: `Too many wrong codes: no further one is looked at for ${Math.ceil(retryAfterMs / 60_000)} min.`,
-    retryAfterMs,
-  });
+function locked(forMs: number): HandlerError {
+  const retryAfterMs = Math.max(1, Math.ceil(forMs));
+  const message = `Too many wrong codes: no further one is looked at for ${Math.ceil(retryAfterMs / 60_000)} min.`;
+  return new HandlerError({ reason: "TOO_MANY_ATTEMPTS", message, retryAfterMs });
+}
+
+function busy(): HandlerError {
+  const message = "As many codes of this redeemer as may be wrong are being looked at: try again soon.";
+  return new HandlerError({ reason: "TOO_MANY_ATTEMPTS", message, retryAfterMs: RETRY_SOON_MS });
 }

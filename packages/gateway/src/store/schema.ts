@@ -131,6 +131,7 @@ export const ingressInvites = pgTable(
     // What was redeemed, revoked or let expire is found by its secret as well, to say so.
     index("ingress_invites_token_hash_idx").on(table.tokenHash),
     index("ingress_invites_invite_code_hash_idx").on(table.inviteCodeHash),
+    index("ingress_invites_voice_code_hash_idx").on(table.voiceCodeHash),
     index("ingress_invites_contact_id_idx").on(table.contactId),
     index("ingress_invites_created_at_idx").on(table.createdAt, table.id),
     index("ingress_invites_expires_at_idx")
@@ -156,7 +157,9 @@ export const redeemAttempts = pgTable(
     redeemer: text("redeemer").notNull(),
     /** Since when they are counted. */
     since: instant("since").notNull().defaultNow(),
+    /** Those that are being looked up, and those that were wrong. */
     attempts: integer("attempts").notNull().default(1),
+    wrong: integer("wrong").notNull().default(0),
     /** Until when none is looked up any more. */
     lockedUntil: instant("locked_until"),
   },
