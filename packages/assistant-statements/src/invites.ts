@@ -31,6 +31,17 @@ const inviteRow = {
 
 const COLUMNS = Object.keys(inviteRow).join(", ");
 
+const pageParams = {
+  sourceChannel: "text | null",
+  status: "text | null",
+  beforeTime: "timestamptz | null",
+  beforeId: "uuid | null",
+  maxRows: "int4",
+} as const;
+
+const PAGE_FILTERS = `($1::text IS NULL OR source_channel = $1) AND ($2::text IS NULL OR status = $2)
+          AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::uuid))`;
+
 /** What is done with invites, in the database that decides. */
 export function inviteStatements(table: InviteTable) {
   return { ...lookUps(table), ...changes(table) } as const;
@@ -60,20 +71,19 @@ function lookUps(table: InviteTable) {
     /** The newest first; what is NULL says nothing. */
     page: defineStatement({
       name: "invites.page",
-      params: {
-        contactId: "uuid | null",
-        sourceChannel: "text | null",
-        status: "text | null",
-        beforeTime: "timestamptz | null",
-        beforeId: "uuid | null",
-        maxRows: "int4",
-      },
+      params: pageParams,
       sql: `
         SELECT ${COLUMNS} FROM ${table}
-        WHERE ($1::uuid IS NULL OR contact_id = $1) AND ($2::text IS NULL OR source_channel = $2)
-          AND ($3::text IS NULL OR status = $3)
-          AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-        ORDER BY created_at DESC, id DESC LIMIT $6::int4`,
+        WHERE ${PAGE_FILTERS} ORDER BY created_at DESC, id DESC LIMIT $5::int4`,
+      result: inviteRow,
+    }),
+    /** The same of a contact: a statement of its own, so that a plan which is kept looks for the contact's. */
+    pageOfContact: defineStatement({
+      name: "invites.page_of_contact",
+      params: { ...pageParams, contactId: "uuid" },
+      sql: `
+        SELECT ${COLUMNS} FROM ${table}
+        WHERE contact_id = $6 AND ${PAGE_FILTERS} ORDER BY created_at DESC, id DESC LIMIT $5::int4`,
       result: inviteRow,
     }),
   } as const;
@@ -116,9 +126,19 @@ function changes(table: InviteTable) {
 
 /** Who redeems, as a channel knows them. */
 export const channelStatements = {
+  /** Locks the contacts that a redemption changes, before anything else: the invite's, and the one that has the address. */
+  lockContacts: defineStatement({
+    name: "contact_channels.lock_contacts_of_redemption",
+    params: { contactId: "uuid", type: "text", address: "text" },
+    sql: `
+      SELECT id FROM contacts
+      WHERE id = $1 OR id = (SELECT contact_id FROM contact_channels WHERE type = $2 AND address = $3)
+      ORDER BY id FOR UPDATE`,
+    result: { id: "uuid" },
+  }),
   /**
-   * Lets a channel in as its contact's. Changes no row where it is blocked, or where it is in and this contact's already;
-   * another contact's becomes this one's.
+   * Lets a channel in as its contact's. Changes no row where it is blocked, or another channel of the same user is, or
+   * where it is in and this contact's already; another contact's becomes this one's.
    */
   admit: defineStatement({
     name: "contact_channels.admit",
@@ -133,20 +153,29 @@ export const channelStatements = {
     sql: `
       INSERT INTO contact_channels AS old (
         id, contact_id, type, address, external_user_id, external_chat_id, status, policy, verified_at, verified_via
-      ) VALUES ($1, $2, $3, $4, $5, $6, 'active', 'allow', now(), 'invite')
+      )
+      SELECT $1::uuid, $2::uuid, $3, $4, $5, $6, 'active', 'allow', now(), 'invite'
+      WHERE NOT EXISTS (
+        SELECT FROM contact_channels WHERE type = $3 AND external_user_id = $5 AND status = 'blocked'
+      )
       ON CONFLICT (type, address) DO UPDATE SET
         contact_id = EXCLUDED.contact_id,
         external_user_id = coalesce(EXCLUDED.external_user_id, old.external_user_id),
         external_chat_id = coalesce(EXCLUDED.external_chat_id, old.external_chat_id),
+        is_primary = old.is_primary AND old.contact_id = EXCLUDED.contact_id,
         status = 'active', policy = 'allow', verified_at = now(), verified_via = 'invite', revoked_reason = NULL
         WHERE old.status <> 'blocked' AND NOT (old.status = 'active' AND old.contact_id = EXCLUDED.contact_id)
       RETURNING id, contact_id AS "contactId"`,
     result: { id: "uuid", contactId: "uuid" },
   }),
-  byAddress: defineStatement({
-    name: "contact_channels.by_address",
-    params: { type: "text", address: "text" },
-    sql: `SELECT id, contact_id AS "contactId", status FROM contact_channels WHERE type = $1 AND address = $2`,
+  /** The redeemer's channel, and what is blocked of theirs, which comes first. */
+  standing: defineStatement({
+    name: "contact_channels.standing",
+    params: { type: "text", address: "text", externalUserId: "text | null" },
+    sql: `
+      SELECT id, contact_id AS "contactId", status FROM contact_channels
+      WHERE type = $1 AND (address = $2 OR (external_user_id = $3 AND status = 'blocked'))
+      ORDER BY status = 'blocked' DESC LIMIT 1`,
     result: { id: "uuid", contactId: "uuid", status: "text" },
   }),
 } as const;

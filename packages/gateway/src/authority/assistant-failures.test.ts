@@ -38,6 +38,15 @@ it("leaves alone what is no caller's business", () => {
   }
 });
 
+it("passes on what is said beside that, where it is asked for, with the fields that are at fault", () => {
+  const fields = [{ field: "invite.max_uses", description: "must be at least 1" }];
+  const options = { code: StatusCode.INVALID_ARGUMENT, retryable: false, message: "As it was said.", method };
+  const error = new HandlerError({ ...options, reason: "INVALID_REQUEST", fields });
+  expect(translateAssistantFailure(error, "write")).toBe(error);
+  const translated = translateAssistantFailure(error, "write", new Set(["INVALID_REQUEST"]));
+  expect(translated).toMatchObject({ reason: "INVALID_REQUEST", fields, method: undefined });
+});
+
 it.each([
   ["write", "no", "DATABASE_UNAVAILABLE", "NOT_COMMITTED"],
   ["write", "maybe", "COMMIT_OUTCOME_UNKNOWN", "UNKNOWN"],

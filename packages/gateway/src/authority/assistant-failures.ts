@@ -32,16 +32,22 @@ const passedOn: ReadonlySet<string> = new Set<Reason>([
 /**
  * What a call of the assistant's DbProxy failed with, as the gateway says it to its own caller: a HandlerError with what
  * is known of the outcome. Where the assistant can't be reached, its database can't be. What is the gateway's own
- * trouble with the assistant stays what it is.
+ * trouble with the assistant stays what it is; `also` names what isn't, where more than a statement was asked for.
  */
-export function translateAssistantFailure(error: unknown, during: "read" | "write"): unknown {
+export function translateAssistantFailure(
+  error: unknown,
+  during: "read" | "write",
+  also: ReadonlySet<string> = new Set(),
+): unknown {
   if (error instanceof TransportError) return unreachable(error, during);
-  if (!(error instanceof HandlerError) || !passedOn.has(error.reason)) return error;
-  const { message, outcome, retryAfterMs, step, database, guard } = error;
+  if (!(error instanceof HandlerError)) return error;
+  if (!passedOn.has(error.reason) && !also.has(error.reason)) return error;
+  const { message, outcome, retryAfterMs, step, database, guard, fields } = error;
   return new HandlerError({
     reason: error.reason as Reason,
     message,
     outcome,
+    fields,
     cause: error,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(step === undefined ? {} : { step }),

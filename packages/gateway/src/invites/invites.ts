@@ -1,23 +1,24 @@
 import { randomUUIDv7 } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { IngressInvites } from "@tandem/contract/tandem/assistant/v1/ingress_invites";
-import {
-  type CreateInviteRequest,
-  type CreateInviteResponseSchema,
-  type ListInvitesRequest,
-  type RedeemInviteRequest,
+import type {
+  CreateInviteRequest,
+  CreateInviteResponseSchema,
+  ListInvitesRequest,
+  RedeemInviteRequest,
 } from "@tandem/contract/tandem/gateway/v1/invites";
-import { type Invite, InviteStatus } from "@tandem/contract/tandem/invite/v1/invite";
-import { createInviteOnce, type InviteKeys, toInvite, toStatusName } from "@tandem/invites";
+import type { Invite } from "@tandem/contract/tandem/invite/v1/invite";
+import { createInviteOnce, type InviteKeys, toInvite } from "@tandem/invites";
 import { type Database, parseRequestId, type Receipts } from "@tandem/postgres";
-import { type Client, type HandlerContext, HandlerError, invalidField } from "@tandem/rpc";
+import type { Client, HandlerContext, Reason } from "@tandem/rpc";
+import { translateAssistantFailure } from "../authority/assistant-failures.ts";
 import type { Deciding } from "../authority/deciding.ts";
 import type { WriteOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
-import { scopedId } from "../authority/request-ids.ts";
+import { scopedId, underOneId } from "../authority/request-ids.ts";
 import type { Attempts } from "./attempts.ts";
 import { inviteLimits } from "./limits.ts";
-import { parsePageToken, toPageToken } from "./page-token.ts";
+import { parsePage, parseUuid, readInvite, readPage } from "./read-invites.ts";
 import { redeem, type Redeemed } from "./redeem.ts";
 import { parseRedemption } from "./redeemer.ts";
 import { statementsOf, toRow } from "./statements.ts";
@@ -60,28 +61,22 @@ export function createInvites(options: InvitesOptions): Invites {
   const { deciding, attempts, keys } = options;
   return {
     create: (request, context) => create(request, context, options),
-    get: async (id, context) => {
-      const parsed = parseUuid(id, "id");
-      const [row] = await deciding.decide(
-        (decider) => decider.read(step(statementsOf(decider.side).byId, { id: parsed }), context),
-        context,
-      );
-      if (row === undefined) throw notFound(parsed);
-      return toInvite(toRow(row));
+    get: (given, context) => {
+      const id = parseUuid(given, "id");
+      return deciding.decide(async (decider) => toInvite(await readInvite(decider, id, context)), context);
     },
-    list: (request, context) => list(request, context, deciding),
-    revoke: async ({ id, requestId }, context) => {
-      const parsed = parseUuid(id, "id");
-      const write = writeOptions(context, requestId);
+    list: (request, context) => {
+      const page = parsePage(request);
+      return deciding.decide((decider) => readPage(decider, page, context), context);
+    },
+    revoke: (request, context) => {
+      const id = parseUuid(request.id, "id");
+      const write = writeOptions(context, request.requestId);
       return deciding.decide(async (decider) => {
-        const statements = statementsOf(decider.side);
-        const [revoked] = await decider.write([step(statements.revoke, { id: parsed })], write);
-        const [row] =
-          revoked.rows.length > 0
-            ? revoked.rows
-            : await decider.read(step(statements.byId, { id: parsed }), write);
-        if (row === undefined) throw notFound(parsed);
-        return toInvite(toRow(row));
+        const [revoked] = await decider.write([step(statementsOf(decider.side).revoke, { id })], write);
+        const [row] = revoked.rows;
+        // Where there is nothing to revoke any more, the invite stays as it is.
+        return toInvite(row === undefined ? await readInvite(decider, id, write) : toRow(row));
       }, context);
     },
     redeem: (request, context) => {
@@ -114,53 +109,38 @@ async function create(
 ): Promise<MessageInitShape<typeof CreateInviteResponseSchema>> {
   const { deadline, signal } = context;
   const requestId = given === "" ? randomUUIDv7() : scopedId(callerOf(context), parseRequestId(given));
-  return deciding.decide(async ({ side }) => {
-    if (side === "assistant") {
-      const created = await ingress.createIngressInvite(
-        { requestId, ...(invite === undefined ? {} : { invite }) },
-        { context },
-      );
-      if (created.invite === undefined)
-        throw new TypeError("The assistant created an invite and didn't say which.");
-      return { invite: created.invite, secrets: created.secrets ?? {} };
-    }
-    const { row, secrets } = await createInviteOnce(
-      { database, receipts, table: "ingress_invites", keys: keys(), instanceId },
-      { caller: CREATOR, requestId, invite, deadline, signal },
-    );
-    return { invite: toInvite(row), secrets: secrets ?? {} };
-  }, context);
-}
-
-async function list(
-  request: ListInvitesRequest,
-  context: HandlerContext,
-  deciding: Deciding,
-): Promise<{ invites: Invite[]; nextPageToken: string }> {
-  const { defaultPageSize, maxPageSize } = inviteLimits;
-  if (request.pageSize < 0) throw invalidField({ field: "page_size", why: "must not be negative" });
-  const pageSize = Math.min(request.pageSize === 0 ? defaultPageSize : request.pageSize, maxPageSize);
-  const place = parsePageToken(request.pageToken);
-  const values = {
-    contactId: request.contactId === "" ? null : parseUuid(request.contactId, "contact_id"),
-    sourceChannel: request.sourceChannel === "" ? null : request.sourceChannel,
-    status: parseStatus(request.status),
-    beforeTime: place?.createdAt ?? null,
-    beforeId: place?.id ?? null,
-    // One more, to know whether there is a next page.
-    maxRows: pageSize + 1,
-  };
-  const rows = await deciding.decide(
-    (decider) => decider.read(step(statementsOf(decider.side).page, values), context),
+  // A contact that isn't there may be when the same request is sent again.
+  return deciding.decide(
+    ({ side }) =>
+      underOneId(requestId, async (id = requestId) => {
+        if (side === "assistant") return createThere({ requestId: id, invite }, ingress, context);
+        const { row, secrets } = await createInviteOnce(
+          { database, receipts, table: "ingress_invites", keys: keys(), instanceId },
+          { caller: CREATOR, requestId: id, invite, deadline, signal },
+        );
+        return { invite: toInvite(row), secrets: secrets ?? {} };
+      }),
     context,
   );
-  const page = rows.slice(0, pageSize);
-  const last = rows.length > pageSize ? page.at(-1) : undefined;
-  return {
-    invites: page.map((row) => toInvite(toRow(row))),
-    nextPageToken: last === undefined ? "" : toPageToken({ createdAt: last.created_at, id: last.id }),
-  };
 }
+
+async function createThere(
+  { requestId, invite }: Pick<CreateInviteRequest, "requestId" | "invite">,
+  ingress: InvitesOptions["ingress"],
+  context: HandlerContext,
+): Promise<MessageInitShape<typeof CreateInviteResponseSchema>> {
+  const request = { requestId, ...(invite === undefined ? {} : { invite }) };
+  const created = await ingress.createIngressInvite(request, { context }).catch((error: unknown) => {
+    throw translateAssistantFailure(error, "write", ofCreation);
+  });
+  if (created.invite === undefined) {
+    throw new TypeError("The assistant created an invite and didn't say which.");
+  }
+  return { invite: created.invite, secrets: created.secrets ?? {} };
+}
+
+// What the assistant says of an invite that is to be created, and not of how the gateway asks for it.
+const ofCreation: ReadonlySet<string> = new Set<Reason>(["INVALID_REQUEST", "CONTACT_NOT_FOUND"]);
 
 const callerOf = ({ caller }: HandlerContext): string => caller ?? "";
 
@@ -172,23 +152,4 @@ function writeOptions(context: HandlerContext, requestId: string): WriteOptions 
     deadline,
     signal,
   };
-}
-
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
-
-function parseUuid(given: string, field: string): string {
-  const id = given.toLowerCase();
-  if (UUID.test(id)) return id;
-  throw invalidField({ field, why: "must be a UUID" });
-}
-
-function parseStatus(status: InviteStatus): string | null {
-  if (status === InviteStatus.UNSPECIFIED) return null;
-  const name = toStatusName(status);
-  if (name === undefined) throw invalidField({ field: "status", why: "is none that this server knows" });
-  return name;
-}
-
-function notFound(id: string): HandlerError {
-  return new HandlerError({ reason: "INVITE_NOT_FOUND", message: `There is no invite ${id}.` });
 }

@@ -1,8 +1,11 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { channelStatements } from "@tandem/assistant-statements";
-import { hashesOf, type InviteKeys, type InviteRow, isSameHash, PHONE } from "@tandem/invites";
+import { hashesOf, type InviteKeys, type InviteRow, isSameHash, PHONE, toTimestamp } from "@tandem/invites";
 import { HandlerError, type Reason } from "@tandem/rpc";
 import type { Decider, WriteOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
+import { requireAuthority } from "../authority/require-authority.ts";
+import { writeGuarded } from "../contacts/write-guarded.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Redemption } from "./redeemer.ts";
 import { statementsOf, toRow } from "./statements.ts";
@@ -29,130 +32,176 @@ export interface RedeemOptions {
 export async function redeem(redemption: Redemption, options: RedeemOptions): Promise<Redeemed> {
   const { sourceChannel: channel, address: redeemer } = redemption;
   const attempt = await options.attempts.reserve({ channel, redeemer }, options.write.signal);
-  try {
-    const redeemed = await options.decide((decider) => redeemAt(decider, redemption, options));
-    await attempt.giveBack();
-    return redeemed;
-  } catch (thrown) {
-    const error = redemption.shown.kind === "voice_code" ? alike(thrown) : thrown;
-    // What was found was no guess, and what went wrong of itself isn't the redeemer's fault.
-    const isWrong = error instanceof HandlerError && wrongGuesses.has(error.reason);
-    await (isWrong ? attempt.wrong() : attempt.giveBack()).catch(() => undefined);
-    throw error;
-  }
+  const redeemed = await options
+    .decide((decider) => redeemAt(decider, redemption, options))
+    .catch(async (thrown: unknown) => {
+      const error = redemption.shown.kind === "voice_code" ? alike(thrown) : thrown;
+      // What was found was no guess, and what went wrong of itself isn't the redeemer's fault.
+      const isWrong = error instanceof HandlerError && wrongGuesses.has(error.reason);
+      await (isWrong ? attempt.wrong() : attempt.giveBack()).catch(() => undefined);
+      throw error;
+    });
+  // They are in, whether it is known by then that this was no guess or not.
+  await attempt.giveBack().catch(() => undefined);
+  return redeemed;
 }
 
 // On the phone: whoever calls learns nothing by trying.
 function alike(error: unknown): unknown {
   const isOfInvite = error instanceof HandlerError && error.reason in sentences;
-  return isOfInvite
-    ? new HandlerError({ reason: "INVITE_INVALID", message: sentences.INVITE_INVALID })
-    : error;
+  return isOfInvite ? refused("INVITE_INVALID") : error;
 }
 
 const wrongGuesses: ReadonlySet<string> = new Set<Reason>(["INVITE_INVALID", "INVITE_CHANNEL_MISMATCH"]);
 
 async function redeemAt(decider: Decider, redemption: Redemption, options: RedeemOptions): Promise<Redeemed> {
-  const { sourceChannel: type, externalUserId, externalChatId, address, channelId: id } = redemption;
   const found = await lookUp(decider, redemption, options);
-  // A copy of a request that used it up is answered by what that one left, so it is tried.
-  const mayBeCopy = redemption.requestId !== undefined && isRedeemers(found, redemption);
-  if (!mayBeCopy) assertLive(found);
+  const refusal = refusalOf(found);
+  // A copy of a request that was committed is answered by what that left, whatever became of the invite since.
+  if (refusal !== undefined && redemption.requestId === undefined) throw refusal;
+  let verdict: Redeemed | HandlerError | undefined;
+  const write = async (): Promise<Redeemed> => {
+    try {
+      return await claimAndAdmit(decider, found, redemption, options.write);
+    } catch (error) {
+      if (!isUnmet(error)) throw error;
+      verdict = refusal ?? (await classify(decider, found.id, { redemption, options, unmet: error }));
+      if (verdict !== undefined && !(verdict instanceof HandlerError)) return verdict;
+      throw error.reason === "REQUEST_REFUSED" && verdict !== undefined ? verdict : error;
+    }
+  };
+  return writeGuarded(write, {
+    signal: options.write.signal,
+    explain: async () => (verdict instanceof HandlerError ? verdict : undefined),
+  });
+}
+
+/** The one transaction: a use and access, or neither. */
+async function claimAndAdmit(
+  decider: Decider,
+  { id: inviteId, contact_id: contactId }: InviteRow,
+  { sourceChannel: type, externalUserId, externalChatId, address, channelId: id }: Redemption,
+  options: WriteOptions,
+): Promise<Redeemed> {
   const statements = statementsOf(decider.side);
-  try {
-    const [claimed, admitted] = await decider.write(
-      [
-        step(statements.claim, { id: found.id, externalUserId, externalChatId }, { min: 1, max: 1 }),
-        step(
-          channelStatements.admit,
-          { id, contactId: found.contact_id, type, address, externalUserId, externalChatId },
-          { min: 1, max: 1 },
-        ),
-      ],
-      options.write,
-    );
-    const [invite, channel] = [claimed.rows[0], admitted.rows[0]];
-    if (invite === undefined || channel === undefined) throw new TypeError("A redemption gave no rows.");
-    return {
-      invite: toRow(invite),
-      contactId: channel.contactId,
-      contactChannelId: channel.id,
-      outcome: "redeemed",
-    };
-  } catch (error) {
-    const isUnmet =
-      error instanceof HandlerError && (error.reason === "GUARD_UNMET" || error.reason === "REQUEST_REFUSED");
-    if (!isUnmet) throw error;
-    return classify(decider, found.id, redemption, options);
-  }
+  const [, claimed, admitted] = await decider.write(
+    [
+      // As everybody does who writes channels: then nobody waits for somebody who waits for it.
+      step(channelStatements.lockContacts, { contactId, type, address }),
+      step(statements.claim, { id: inviteId, externalUserId, externalChatId }, { min: 1, max: 1 }),
+      step(
+        channelStatements.admit,
+        { id, contactId, type, address, externalUserId, externalChatId },
+        { min: 1, max: 1 },
+      ),
+    ],
+    options,
+  );
+  const [invite, channel] = [claimed.rows[0], admitted.rows[0]];
+  if (invite === undefined || channel === undefined) throw new TypeError("A redemption gave no rows.");
+  return {
+    invite: toRow(invite),
+    contactId: channel.contactId,
+    contactChannelId: channel.id,
+    outcome: "redeemed",
+  };
+}
+
+/** The claim's place among the steps. */
+const CLAIM_STEP = 1;
+
+function isUnmet(error: unknown): error is HandlerError {
+  return (
+    error instanceof HandlerError && (error.reason === "GUARD_UNMET" || error.reason === "REQUEST_REFUSED")
+  );
 }
 
 /** The invite that a secret is of, whether it can be redeemed or not. */
 async function lookUp(
   decider: Decider,
-  { shown, sourceChannel, externalUserId }: Redemption,
+  redemption: Redemption,
   { keys, write }: RedeemOptions,
 ): Promise<InviteRow> {
-  const statements = statementsOf(decider.side);
-  const hashes = hashesOf(keys, shown);
-  const statement = {
-    token: statements.byToken,
-    code: statements.byCode,
-    voice_code: statements.byVoiceCode,
-  }[shown.kind];
-  const given = await decider.read(step(statement, { hashes: hashes.map(({ hash }) => hash) }), write);
-  const column = ({ token: "token_hash", code: "invite_code_hash", voice_code: "voice_code_hash" } as const)[
-    shown.kind
-  ];
-  const rows = given.map(toRow).filter((row) => hashes.some(({ hash }) => isSameHash(hash, row[column])));
-  if (shown.kind === "token") return rows[0] ?? fail("INVITE_INVALID");
-  const here = rows.find((row) => row.source_channel === sourceChannel);
-  if (shown.kind === "voice_code") {
-    const isExpected = sourceChannel === PHONE && here?.expected_external_user_id === externalUserId;
-    return here !== undefined && isExpected ? here : fail("INVITE_INVALID");
+  const found = await read();
+  if (typeof found !== "string") return found;
+  // What a mirror lacks may be on its way.
+  await requireAuthority(decider, write);
+  const there = await read();
+  if (typeof there !== "string") return there;
+  throw refused(there);
+
+  async function read(): Promise<InviteRow | "INVITE_INVALID" | "INVITE_CHANNEL_MISMATCH"> {
+    const { shown } = redemption;
+    const hashes = hashesOf(keys, shown);
+    const { statement, column } = secretsAt(decider)[shown.kind];
+    const given = await decider.read(step(statement, { hashes: hashes.map(({ hash }) => hash) }), write);
+    const rows = given.map(toRow).filter((row) => hashes.some(({ hash }) => isSameHash(hash, row[column])));
+    return choose(rows, redemption);
   }
-  if (here !== undefined) return here;
-  const isElsewhere = rows.some((row) => row.status === "active" && !isExpired(row));
-  return fail(isElsewhere ? "INVITE_CHANNEL_MISMATCH" : "INVITE_INVALID");
 }
 
-/** Why nothing was written, by what is there now. */
+function secretsAt({ side }: Decider) {
+  const { byToken, byCode, byVoiceCode } = statementsOf(side);
+  return {
+    token: { statement: byToken, column: "token_hash" },
+    code: { statement: byCode, column: "invite_code_hash" },
+    voice_code: { statement: byVoiceCode, column: "voice_code_hash" },
+  } as const;
+}
+
+/** Of those that have the secret, live ones first, the one that is meant. */
+function choose(
+  rows: readonly InviteRow[],
+  { shown, sourceChannel, externalUserId, address }: Redemption,
+): InviteRow | "INVITE_INVALID" | "INVITE_CHANNEL_MISMATCH" {
+  if (shown.kind === "token") return rows[0] ?? "INVITE_INVALID";
+  const here = rows.find((row) => row.source_channel === sourceChannel);
+  if (shown.kind === "voice_code") {
+    const isExpected =
+      sourceChannel === PHONE && externalUserId !== null && here?.expected_external_user_id === address;
+    return here !== undefined && isExpected ? here : "INVITE_INVALID";
+  }
+  if (here !== undefined) return here;
+  return rows.some((row) => refusalOf(row) === undefined) ? "INVITE_CHANNEL_MISMATCH" : "INVITE_INVALID";
+}
+
+/** Why nothing was written, by what is there now. Undefined where nothing is in the way any more. */
 async function classify(
   decider: Decider,
   inviteId: string,
-  redemption: Redemption,
-  { write }: RedeemOptions,
-): Promise<Redeemed> {
-  const { sourceChannel: type, address } = redemption;
+  {
+    redemption,
+    options: { write },
+    unmet,
+  }: { readonly redemption: Redemption; readonly options: RedeemOptions; readonly unmet: HandlerError },
+): Promise<Redeemed | HandlerError | undefined> {
+  const { sourceChannel: type, address, externalUserId } = redemption;
+  await requireAuthority(decider, write);
   const [given] = await decider.read(step(statementsOf(decider.side).byId, { id: inviteId }), write);
-  if (given === undefined) return fail("INVITE_INVALID");
+  if (given === undefined) return refused("INVITE_INVALID");
   const invite = toRow(given);
-  const [channel] = await decider.read(step(channelStatements.byAddress, { type, address }), write);
+  const [channel] = await decider.read(
+    step(channelStatements.standing, { type, address, externalUserId }),
+    write,
+  );
+  if (channel?.status === "blocked") return refused("INVITE_INVALID");
   if (channel?.status === "active" && channel.contactId === invite.contact_id) {
     return { invite, contactId: channel.contactId, contactChannelId: channel.id, outcome: "already member" };
   }
-  if (channel?.status === "blocked") return fail("INVITE_INVALID");
-  assertLive(invite);
-  // It could be redeemed by now: what was in the way is gone.
-  throw new HandlerError({
-    reason: "SERIALIZATION_FAILURE",
-    message: "Somebody else changed the invite or the channel at the same time: try again.",
-  });
+  // What lives and has uses left could be claimed until its time was up, by the clock of the database.
+  const isOver = unmet.reason === "GUARD_UNMET" && unmet.step === CLAIM_STEP;
+  return refusalOf(invite) ?? (isOver ? refused("INVITE_EXPIRED") : undefined);
 }
 
-function isRedeemers(row: InviteRow, { externalUserId, externalChatId }: Redemption): boolean {
-  return (
-    row.redeemed_by_external_user_id === externalUserId && row.redeemed_by_external_chat_id === externalChatId
-  );
+/** Why an invite can't be redeemed, whoever comes. */
+function refusalOf(row: InviteRow): HandlerError | undefined {
+  if (row.status === "revoked") return refused("INVITE_REVOKED");
+  if (row.status === "redeemed" || row.use_count >= row.max_uses) return refused("INVITE_EXHAUSTED");
+  if (row.status === "expired" || isExpired(row)) return refused("INVITE_EXPIRED");
+  return undefined;
 }
 
-function assertLive(row: InviteRow): void {
-  if (row.status === "revoked") fail("INVITE_REVOKED");
-  if (row.status === "redeemed" || row.use_count >= row.max_uses) fail("INVITE_EXHAUSTED");
-  if (row.status === "expired" || isExpired(row)) fail("INVITE_EXPIRED");
-}
-
-const isExpired = (row: InviteRow): boolean => Date.parse(row.expires_at) <= Date.now();
+const isExpired = (row: InviteRow): boolean => timestampMs(toTimestamp(row.expires_at)) <= Date.now();
 
 const sentences = {
   INVITE_INVALID: "This is no secret of an invite.",
@@ -162,6 +211,6 @@ const sentences = {
   INVITE_EXPIRED: "The invite has expired.",
 } as const;
 
-function fail(reason: keyof typeof sentences): never {
-  throw new HandlerError({ reason, message: sentences[reason] });
+function refused(reason: keyof typeof sentences): HandlerError {
+  return new HandlerError({ reason, message: sentences[reason] });
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { RedeemInviteRequest } from "@tandem/contract/tandem/gateway/v1/invites";
 import { parseSourceChannel, type ShownSecret } from "@tandem/invites";
 import { invalidField } from "@tandem/rpc";
+import { canonicalAddress } from "../contacts/canonical-address.ts";
 import { inviteLimits } from "./limits.ts";
 
 /** A redemption that was asked for, checked. */
@@ -10,7 +11,7 @@ export interface Redemption {
   readonly sourceChannel: string;
   readonly externalUserId: string | null;
   readonly externalChatId: string | null;
-  /** Where the redeemer is reached: as the channel knows them. */
+  /** Where the redeemer is reached: as the channel knows them, in the form in which contacts have it. */
   readonly address: string;
   /** The channel's row where it is new: the same for each send of the request. */
   readonly channelId: string;
@@ -21,24 +22,41 @@ export interface Redemption {
 /** Checks it. Fails with INVALID_REQUEST and the field. */
 export function parseRedemption(request: RedeemInviteRequest, requestId: string | undefined): Redemption {
   const sourceChannel = parseSourceChannel(request.sourceChannel, "source_channel");
+  const shown = parseSecret(request.secret);
   const externalUserId = parseId(request.externalUserId, "external_user_id");
   const externalChatId = parseId(request.externalChatId, "external_chat_id");
-  const address = externalUserId ?? externalChatId;
-  if (address === null) {
+  return {
+    shown,
+    sourceChannel,
+    externalUserId,
+    externalChatId,
+    address: parseRedeemer({ shown, sourceChannel, externalUserId, externalChatId }),
+    channelId: requestId === undefined ? crypto.randomUUID() : channelIdOf(requestId),
+    requestId,
+  };
+}
+
+function parseRedeemer({
+  shown,
+  sourceChannel,
+  externalUserId,
+  externalChatId,
+}: Pick<Redemption, "shown" | "sourceChannel" | "externalUserId" | "externalChatId">): string {
+  const given = externalUserId ?? externalChatId;
+  if (given === null) {
     throw invalidField({
       field: "external_user_id",
       why: "is missing, and so is external_chat_id: say who redeems",
     });
   }
-  return {
-    shown: parseSecret(request.secret),
-    sourceChannel,
-    externalUserId,
-    externalChatId,
-    address,
-    channelId: requestId === undefined ? crypto.randomUUID() : channelIdOf(requestId),
-    requestId,
-  };
+  const found = canonicalAddress(sourceChannel, given);
+  if ("address" in found) return found.address;
+  // Who hides their number is told what anybody is who calls from a wrong one.
+  if (shown.kind === "voice_code") return given;
+  throw invalidField({
+    field: externalUserId === null ? "external_chat_id" : "external_user_id",
+    why: found.why,
+  });
 }
 
 function parseSecret(secret: RedeemInviteRequest["secret"]): ShownSecret {
