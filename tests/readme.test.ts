@@ -80,27 +80,31 @@ it.each([
   },
 );
 
-it("the example of packages/gateway runs and prints what its README says", async () => {
+it("the examples of packages/gateway run and print what its README says", async () => {
   const gateway = await pair.startGateway({
     ...certified("gateway"),
     TANDEM_ASSISTANT_ADDRESS: await assistant.dbProxyAddress(),
     TANDEM_CONTACTS_CALLERS: "gateway",
+    TANDEM_INVITES_CALLERS: "gateway",
   });
   await gateway.process.waitForLine('"msg":"serving"');
   const readme = await read("../packages/gateway/README.md");
-  const [, code = ""] = /```ts\n(.*?)```/s.exec(readme) ?? [];
-  const run = await processes.spawn({
-    args: [
-      "--input-type=module-typescript",
-      "--eval",
-      code
-        .replace("127.0.0.1:7401", await gateway.address())
-        .replace("../../.tandem/certificates", certificates),
-    ],
-    cwd: fileURLToPath(new URL(".", import.meta.url)),
-  });
-  expect((await run.waitForExit()).code).toBe(0);
-  expect(readme).toContain(block(run));
+  const examples = [...readme.matchAll(/```ts\n(.*?)```/gs)];
+  expect(examples).toHaveLength(2);
+  for (const [, code = ""] of examples) {
+    const run = await processes.spawn({
+      args: [
+        "--input-type=module-typescript",
+        "--eval",
+        code
+          .replace("127.0.0.1:7401", await gateway.address())
+          .replace("../../.tandem/certificates", certificates),
+      ],
+      cwd: fileURLToPath(new URL(".", import.meta.url)),
+    });
+    expect((await run.waitForExit()).code).toBe(0);
+    expect(readme).toContain(block(run));
+  }
 });
 
 function block(run: SpawnedProcess): string {
