@@ -16,8 +16,6 @@ SELECT tandem.mirror_table('contact', 'contacts', 'contact_channels');--> statem
 SELECT tandem.mirror_table('invite', 'assistant_ingress_invites');--> statement-breakpoint
 GRANT UPDATE, DELETE ON tandem.outbox TO assistant_app;--> statement-breakpoint
 GRANT DELETE ON tandem.tombstones TO assistant_app;--> statement-breakpoint
--- What the assistant creates for its callers itself is applied once, too.
-GRANT INSERT ON tandem.receipts TO assistant_app;--> statement-breakpoint
 GRANT EXECUTE ON FUNCTION tandem.backlog TO assistant_app;--> statement-breakpoint
 -- Invites that the assistant creates are applied once, too.
 GRANT INSERT ON tandem.receipts TO assistant_app;--> statement-breakpoint
