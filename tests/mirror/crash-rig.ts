@@ -7,7 +7,7 @@ import {
   gatewayDatabase,
   rolesOf,
 } from "@tandem/postgres";
-import { createProcesses, runSql, startCrashableServer } from "@tandem/testkit";
+import { type CrashableServer, createProcesses, runSql, startCrashableServer } from "@tandem/testkit";
 import { NAP, plaintextEnvironment, type Service, toService } from "../pair.ts";
 import { openGateway } from "./mirror-rig.ts";
 
@@ -35,16 +35,7 @@ const plans: Readonly<Record<Side, DatabasePlan>> = {
 
 export async function createCrashRig(): Promise<CrashRig> {
   await using stack = new AsyncDisposableStack();
-  const server = stack.use(await startCrashableServer());
-  const databases = Object.values(plans);
-  const passwords = Object.fromEntries(databases.flatMap(rolesOf).map((role) => [role, passwordOf(role)]));
-  await bootstrapCluster({ adminUrl: server.adminUrl, databases, passwords });
-  const sql: CrashRig["sql"] = (side, text) => {
-    const url = new URL(server.adminUrl);
-    url.pathname = `/${plans[side].name}`;
-    return runSql(url.href, text);
-  };
-  await sql("assistant", NAP);
+  const { server, sql } = await startDatabases(stack);
   const ports = { gateway: await findFreePort(), assistant: await findFreePort() };
   const gatewayAddress = `127.0.0.1:${ports.gateway}`;
   const assistantAddress = `127.0.0.1:${ports.assistant}`;
@@ -105,6 +96,23 @@ export async function createCrashRig(): Promise<CrashRig> {
         .join("\n"),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** The server, with both databases and no table in them. */
+async function startDatabases(
+  stack: AsyncDisposableStack,
+): Promise<Pick<CrashRig, "sql"> & { readonly server: CrashableServer }> {
+  const server = stack.use(await startCrashableServer());
+  const databases = Object.values(plans);
+  const passwords = Object.fromEntries(databases.flatMap(rolesOf).map((role) => [role, passwordOf(role)]));
+  await bootstrapCluster({ adminUrl: server.adminUrl, databases, passwords });
+  const sql: CrashRig["sql"] = (side, text) => {
+    const url = new URL(server.adminUrl);
+    url.pathname = `/${plans[side].name}`;
+    return runSql(url.href, text);
+  };
+  await sql("assistant", NAP);
+  return { server, sql };
 }
 
 const passwordOf = (role: string): string => `${role}-test`;
