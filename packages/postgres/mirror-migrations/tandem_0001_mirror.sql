@@ -312,7 +312,8 @@ BEGIN
 			'INSERT INTO %1$s AS old (%2$s) SELECT %2$s FROM jsonb_populate_recordset(NULL::%1$s, state -> %5$L) n
 				%3$s ORDER BY n.id ON CONFLICT (id) DO UPDATE SET %4$s WHERE old.version < EXCLUDED.version;',
 			child, tandem.columns_of(child),
-			coalesce(format('WHERE NOT EXISTS (SELECT FROM %s c WHERE (%s) AND c.id <> n.id)', child, rivals), ''),
+			CASE WHEN rivals IS NULL THEN ''
+				ELSE format('WHERE NOT EXISTS (SELECT FROM %s c WHERE (%s) AND c.id <> n.id)', child, rivals) END,
 			tandem.columns_of(child, '%1$I = EXCLUDED.%1$I'), key
 		);
 	END LOOP;

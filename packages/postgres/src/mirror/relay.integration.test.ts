@@ -229,3 +229,52 @@ it("converges, with two relays at once, while rows are written, moved and delete
   await Promise.all(writers);
   await mirrored();
 });
+
+it("brings what it had parked as soon as what that refers to is there", async () => {
+  startTestRelay();
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(1)}', 'one')`);
+  await mirrored();
+  await runSql(pair.west.ownerUrl, "SET ROLE relay_test_west_mirror; DELETE FROM notes");
+  await write(`INSERT INTO tags (id, note_id, name) VALUES ('${idOf(3)}', '${idOf(1)}', 't')`);
+  await waitFor(() => log.length === 1, { describe: "it to be parked" });
+  expect(log).toMatchObject([{ level: "error", aggregate: "tag", id: idOf(3) }]);
+  await write(`UPDATE notes SET title = 'here again' WHERE id = '${idOf(1)}'`);
+  await mirrored();
+  expect((await outbox.backlog()).parked).toBe(0);
+});
+
+it("parks nothing where the other side lets it in no more, and says what it does not take", async () => {
+  let closed = true;
+  startTestRelay(async (items, signal) => {
+    const failure = new HandlerError({ reason: "METHOD_NOT_ALLOWED", message: "You may not." });
+    return closed ? items.map(() => failure) : applying("note")(items, signal);
+  });
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(1)}', 'one')`);
+  await waitFor(
+    async () =>
+      Number((await runSql(pair.east.url, "SELECT attempts FROM tandem.outbox"))[0]?.["attempts"]) > 2,
+    { describe: "it to be tried again" },
+  );
+  expect(await outbox.backlog()).toMatchObject({ pending: 1, parked: 0 });
+  closed = false;
+  await mirrored();
+});
+
+it("brings what refers to others while there are always some of those", async () => {
+  let writing = true;
+  let version = 0;
+  startTestRelay(async (items, signal) => {
+    const results = await applying("note")(items, signal);
+    version += 1;
+    if (writing) await write(`UPDATE notes SET title = 'v${version}' WHERE id = '${idOf(1)}'`);
+    return results;
+  });
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(1)}', 'one')`);
+  await waitFor(() => version > 3, { describe: "changes that never end" });
+  await write(`INSERT INTO tags (id, note_id, name) VALUES ('${idOf(3)}', '${idOf(1)}', 't')`);
+  await waitFor(async () => (await runSql(pair.west.url, "SELECT FROM tags")).length === 1, {
+    describe: "the tag to be brought",
+  });
+  writing = false;
+  await mirrored();
+});
