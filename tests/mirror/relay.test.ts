@@ -180,6 +180,7 @@ it(
     await rig.sql("assistant", invitesSql(contactId, backlog));
     await rig.sql("assistant", "ANALYZE tandem.outbox");
     const memory = await watchPeakMemory(rig.assistant.process.pid);
+    const before = ((await memory?.reset()) ?? 0) / 2 ** 20;
     await rig.link.accept();
     // From the first row on: how long it rests before it tries again is another question.
     await waitFor(
@@ -193,11 +194,12 @@ it(
     const rate = Number(row?.["waiting"]) / seconds;
     const peak = ((await memory?.peak()) ?? 0) / 2 ** 20;
     process.stderr.write(
-      `mirror: ${backlog} rows brought, ${Math.round(rate)} a second; the assistant held ${Math.round(peak)} MiB at most\n`,
+      `mirror: ${backlog} rows brought, ${Math.round(rate)} a second; the assistant held ${Math.round(before)} MiB before and ${Math.round(peak)} MiB at most\n`,
     );
     if (!timed) return;
     expect(rate).toBeGreaterThan(2_000);
-    expect(peak).toBeLessThan(256);
+    // What the process holds without it has nothing to do with the relay.
+    expect(peak - before).toBeLessThan(256);
   },
   60_000 + backlog,
 );
