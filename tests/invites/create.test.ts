@@ -1,6 +1,12 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Invites } from "@tandem/contract/tandem/gateway/v1/invites";
 import { InviteStatus } from "@tandem/contract/tandem/invite/v1/invite";
 import { newRequestId } from "@tandem/dbproxy";
+import { createChannel, createClient, type HandlerError } from "@tandem/rpc";
+import { waitFor } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createInvitesRig, type InvitesRig, sides, unique, uniqueNumber } from "./invites-rig.ts";
 
@@ -224,3 +230,44 @@ describe.each(sides)("while the %s decides", (authority) => {
     });
   });
 });
+
+it("an invite is found by a key that was replaced, for as long as the key is there", async () => {
+  await rig.letDecide("gateway");
+  const { id: contactId } = await rig.createContact();
+  const { secrets } = await rig.create({ contactId, sourceChannel: "telegram", maxUses: 2 });
+  const secret = { case: "code", value: secrets.code } as const;
+  const redemption = { secret, sourceChannel: "telegram" };
+  const before = JSON.parse(await readFile(new URL("../invite-keys.json", import.meta.url), "utf8")) as {
+    keys: object[];
+  };
+  const newKey = { id: "new", derive: newSecret(), hash: newSecret() };
+  const folder = await mkdtemp(join(tmpdir(), "tandem-invite-keys-"));
+  const file = join(folder, "keys.json");
+  const setKeys = (keys: object[]) =>
+    writeFile(file, JSON.stringify({ current: "new", keys }), { mode: 0o600 });
+  await setKeys([newKey, ...before.keys]);
+  const gateway = await rig.startGateway({ TANDEM_INVITE_KEYS_FILE: file });
+  const channel = createChannel({ address: await gateway.address() });
+  const { createInvite, redeemInvite } = createClient(Invites, channel);
+  const redeemed = await redeemInvite({ ...redemption, externalUserId: unique("@%") });
+  expect(redeemed.invite).toMatchObject({ useCount: 1 });
+  const { secrets: made } = await createInvite({ invite: { contactId, sourceChannel: "telegram" } });
+  const ofNew = { secret: { case: "code", value: made?.code ?? "" } as const, sourceChannel: "telegram" };
+  // Whoever doesn't have the key that it was made with doesn't find it.
+  const nowhere = rig.invites.redeemInvite({ ...ofNew, externalUserId: unique("@%") });
+  await expect(nowhere).rejects.toMatchObject({ reason: "INVITE_INVALID" });
+  await setKeys([newKey]);
+  const isGone = () =>
+    redeemInvite({ ...redemption, externalUserId: unique("@%") }).then(
+      ({ invite }) => expect.fail(`It was found: ${invite?.useCount} uses.`),
+      (error: unknown) => (error as HandlerError).reason === "INVITE_INVALID",
+    );
+  // The invite has one more use, and is found until the file was read again.
+  await rig.inDatabase(`UPDATE ingress_invites SET max_uses = 1000 WHERE id = '${redeemed.invite?.id}'`);
+  await waitFor(isGone, { describe: "the key to be gone" });
+  await redeemInvite({ ...ofNew, externalUserId: unique("@%") });
+  channel.close();
+  await rm(folder, { recursive: true });
+});
+
+const newSecret = (): string => randomBytes(32).toString("base64url");
