@@ -28,8 +28,8 @@ function mirrorStatementsOf(aggregate: Aggregate) {
     }),
     digests: defineStatement({
       name: `mirror.digest_${aggregate}`,
-      params: { buckets: "int4", before: "timestamptz" },
-      sql: `SELECT bucket, held, digest FROM mirror.digest_${aggregate}($1, $2)`,
+      params: { buckets: "int4", since: "timestamptz", before: "timestamptz" },
+      sql: `SELECT bucket, held, digest FROM mirror.digest_${aggregate}($1, $2, $3)`,
       result: { bucket: "int4", held: "int8", digest: "bytea" },
     }),
     list: defineStatement({
@@ -38,7 +38,7 @@ function mirrorStatementsOf(aggregate: Aggregate) {
         buckets: "int4",
         since: "timestamptz",
         before: "timestamptz",
-        bucket: "int4 | null",
+        parts: "int4[] | null",
         after: "uuid | null",
         maxRows: "int4",
       },

@@ -199,8 +199,9 @@ BEGIN ATOMIC
 END;
 --> statement-breakpoint
 -- Which of so many parts of all ids this one is in: by its last bytes, which are random in every UUID that is made.
+-- It sets nothing, so that it becomes part of the query: every row is asked for it.
 CREATE FUNCTION tandem.bucket_of(id uuid, buckets integer) RETURNS integer
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (get_byte(uuid_send(id), 14) * 256 + get_byte(uuid_send(id), 15)) % buckets;
 --> statement-breakpoint
 DO $$
@@ -245,8 +246,8 @@ $$;
 -- aggregate, which is brought to the other side as a whole. It gives
 --   mirror.apply_AGGREGATE(id, version, state)  brings the mirror to a version, or to its end where the state is null
 --   mirror.read_AGGREGATE(ids)                  what is to be brought there
---   mirror.digest_AGGREGATE(buckets, before)    what the two sides are compared by
---   mirror.list_AGGREGATE(buckets, since, before, part, after, max_rows)  the same, row by row, of one bucket or all
+--   mirror.digest_AGGREGATE(buckets, since, before)  what the two sides are compared by
+--   mirror.list_AGGREGATE(buckets, since, before, parts, after, max_rows)  the same, row by row, of some buckets or all
 --   tandem.recover_AGGREGATE(id, version, state)  makes the side that decides what its mirror still has
 CREATE FUNCTION tandem.mirror_table(aggregate text, root regclass, VARIADIC children regclass[] DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -387,7 +388,7 @@ BEGIN
 	EXECUTE format(
 		$f$
 		CREATE OR REPLACE FUNCTION mirror.list_%1$s(
-			buckets integer, since timestamptz, before timestamptz, part integer DEFAULT NULL,
+			buckets integer, since timestamptz, before timestamptz, parts integer[] DEFAULT NULL,
 			after uuid DEFAULT NULL, max_rows integer DEFAULT NULL
 		)
 		RETURNS TABLE (bucket integer, id uuid, version bigint, deleted boolean, updated_at timestamptz, digest bytea)
@@ -397,13 +398,13 @@ BEGIN
 				SELECT tandem.bucket_of(r.id, buckets) AS bucket, r.id, r.version, false, r.updated_at,
 					sha256(convert_to((%3$s)::text, 'UTF8'))
 				FROM %2$s r
-				WHERE r.updated_at >= since AND r.updated_at < before AND (part IS NULL OR tandem.bucket_of(r.id, buckets) = part)
+				WHERE r.updated_at >= since AND r.updated_at < before AND (parts IS NULL OR tandem.bucket_of(r.id, buckets) = ANY (parts))
 				UNION ALL
 				SELECT tandem.bucket_of(t.id, buckets), t.id, t.version, true, t.deleted_at,
 					sha256(convert_to(t.id || ' ' || t.version, 'UTF8'))
 				FROM tandem.tombstones t
 				WHERE t.aggregate = %1$L AND t.deleted_at >= since AND t.deleted_at < before
-					AND (part IS NULL OR tandem.bucket_of(t.id, buckets) = part)
+					AND (parts IS NULL OR tandem.bucket_of(t.id, buckets) = ANY (parts))
 			) AS listed
 			WHERE after IS NULL OR id > after ORDER BY id LIMIT max_rows
 		$body$
@@ -412,12 +413,12 @@ BEGIN
 	);
 	EXECUTE format(
 		$f$
-		CREATE OR REPLACE FUNCTION mirror.digest_%1$s(buckets integer, before timestamptz)
+		CREATE OR REPLACE FUNCTION mirror.digest_%1$s(buckets integer, since timestamptz, before timestamptz)
 		RETURNS TABLE (bucket integer, held bigint, digest bytea)
 		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 		AS $body$
 			SELECT bucket, count(*), sha256(string_agg(digest, '' ORDER BY id))
-			FROM mirror.list_%1$s(buckets, '-infinity', before) WHERE NOT deleted GROUP BY bucket
+			FROM mirror.list_%1$s(buckets, since, before) WHERE NOT deleted GROUP BY bucket
 		$body$
 		$f$,
 		aggregate
@@ -481,6 +482,10 @@ BEGIN
 	PERFORM tandem.stop_writes();
 	UPDATE tandem.authority SET phase = 'draining', move = by_move, since = clock_timestamp()
 		WHERE epoch = from_epoch AND phase = 'settled';
+	-- What waits for its next try, or for a relay that died with it, would keep the writers waiting.
+	UPDATE tandem.outbox SET due_at = clock_timestamp() WHERE (aggregate, id) IN (
+		SELECT aggregate, id FROM tandem.outbox WHERE due_at > clock_timestamp() AND refusal IS NULL FOR UPDATE SKIP LOCKED
+	);
 	RETURN QUERY SELECT * FROM tandem.authority;
 END
 $$;

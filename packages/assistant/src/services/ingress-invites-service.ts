@@ -40,14 +40,18 @@ export function ingressInvitesHandlers(
       }
       const before = updatedBefore === undefined ? "infinity" : timestampDate(updatedBefore).toISOString();
       if (bucket === undefined)
-        return { digests: [...(await side.digests("invite", parts, before))].map(toDigest) };
+        return {
+          digests: [...(await side.digests("invite", { buckets: parts, since: "-infinity", before }))].map(
+            toDigest,
+          ),
+        };
       const maxRows = pageSize > 0 ? Math.min(pageSize, MAX_PAGE_SIZE) : MAX_PAGE_SIZE;
       const after = pageToken === "" ? undefined : pageToken;
       const rows = await side.list("invite", {
         buckets: parts,
         since: "-infinity",
         before,
-        bucket,
+        parts: [bucket],
         maxRows,
         ...(after === undefined ? {} : { after }),
       });

@@ -1,4 +1,5 @@
 import { callable, type DbProxy, type Step } from "@tandem/dbproxy";
+import { HandlerError } from "@tandem/rpc";
 import { translateAssistantFailure } from "./assistant-failures.ts";
 import type { Decider, ReadOptions, WriteOptions } from "./decider.ts";
 import type { DeclaredStep, OutcomesOf, StepOutcome } from "./declared-step.ts";
@@ -14,7 +15,7 @@ export function createAssistantDecider(assistantDb: DbProxy): Decider {
         const { results } = await assistantDb
           .transaction(steps.map(toStep), { ...toBounds(options), ...given })
           .catch((error: unknown) => {
-            throw translateAssistantFailure(error, "write");
+            throw translateAssistantFailure(asMoving(error), "write");
           });
         // As many as there are steps, each with the rows that its statement declares.
         return results as readonly StepOutcome[] as OutcomesOf<Steps>;
@@ -28,6 +29,17 @@ export function createAssistantDecider(assistantDb: DbProxy): Decider {
       return rows as readonly Row[];
     },
   };
+}
+
+/**
+ * A copy that came while the authority moves is settled as not committed, and its id is spent. That the authority moves is
+ * what has to be waited out: without it one id after the other would be spent meanwhile.
+ */
+function asMoving(error: unknown): unknown {
+  if (!(error instanceof HandlerError) || error.reason !== "REQUEST_REFUSED") return error;
+  const { cause } = error;
+  if (!(cause instanceof HandlerError) || cause.reason !== "NOT_AUTHORITATIVE") return error;
+  return new HandlerError({ reason: "NOT_AUTHORITATIVE", message: cause.message, cause: error });
 }
 
 /** To the assistant all of the gateway's callers are one. */

@@ -36,16 +36,16 @@ export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
       return { pending: Number(pending), parked: Number(parked), oldestAgeMs: oldestSeconds * 1_000 };
     },
     now: async () => (await status()).now,
-    digests: async (aggregate, buckets, before) => {
-      const rows = await ask(callable(of(aggregate).digests)({ buckets, before }));
+    digests: async (aggregate, within) => {
+      const rows = await ask(callable(of(aggregate).digests)(within));
       return rows.map(({ bucket, held, digest }) => ({ bucket: Number(bucket), held: Number(held), digest }));
     },
-    list: async (aggregate, { buckets, since, before, bucket = null }) => {
+    list: async (aggregate, { buckets, since, before, parts = null }) => {
       const list = callable(of(aggregate).list);
       const all: RowVersion[] = [];
       for (let after: string | null = null; ;) {
         const rows: readonly RowVersion[] = await ask(
-          list({ buckets, since, before, bucket, after, maxRows: MAX_ROWS }),
+          list({ buckets, since, before, parts, after, maxRows: MAX_ROWS }),
         );
         all.push(...rows);
         if (rows.length < MAX_ROWS) return all;

@@ -43,7 +43,11 @@ export function cutoverHandlers(sides: () => Sides): Handlers<typeof Cutover> {
         phase: phase === "settled" ? Phase.SETTLED : Phase.DRAINING,
         epoch,
         since: toTimestamp(since),
-        backlog: { pending: BigInt(pending), parked: BigInt(parked), oldestAge: durationFromMs(oldestAgeMs) },
+        backlog: {
+          pending: BigInt(pending),
+          parked: BigInt(parked),
+          oldestAge: durationFromMs(Math.round(oldestAgeMs)),
+        },
       };
     },
     setAuthority: async ({ authority, expectedEpoch, drainTimeout }, { signal }) => {

@@ -24,12 +24,16 @@ export interface RowVersion {
   readonly updatedAt?: string;
 }
 
-/** Of the rows that changed within a time, in PostgreSQL's form, those of one part of all ids or of all. */
-export interface RowSelection {
+/** The rows that changed within a time, in PostgreSQL's form, in so many parts by their ids. */
+export interface Within {
   readonly buckets: number;
   readonly since: string;
   readonly before: string;
-  readonly bucket?: number;
+}
+
+/** Of these the rows of some parts, or of all. */
+export interface RowSelection extends Within {
+  readonly parts?: readonly number[];
   /** Ids behind this one, and no more of them than so many. */
   readonly after?: string;
   readonly maxRows?: number;
@@ -51,7 +55,7 @@ export interface MirrorSide {
   backlog(): Promise<Backlog>;
   /** Its clock, in PostgreSQL's form. */
   now(): Promise<string>;
-  digests(aggregate: string, buckets: number, before: string): Promise<readonly BucketDigest[]>;
+  digests(aggregate: string, within: Within): Promise<readonly BucketDigest[]>;
   list(aggregate: string, selection: RowSelection): Promise<readonly RowVersion[]>;
   read(aggregate: string, ids: readonly string[]): Promise<readonly MirrorItem[]>;
   /** Brings the mirror to a version of the other side's. */
@@ -82,22 +86,24 @@ export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "
       const [row] = await sql<{ now: string }>`SELECT clock_timestamp()::text AS now`;
       return row?.now ?? "";
     },
-    digests: async (aggregate, buckets, before) =>
+    digests: async (aggregate, { buckets, since, before }) =>
       (
-        await call(`SELECT bucket, held, digest FROM mirror.digest_${checkedAggregate(aggregate)}($1, $2)`, [
-          buckets,
-          before,
-        ])
+        await call(
+          `SELECT bucket, held, digest FROM mirror.digest_${checkedAggregate(aggregate)}($1, $2, $3)`,
+          [buckets, since, before],
+        )
       ).map(({ bucket, held, digest }) => ({
         bucket: Number(bucket),
         held: Number(held),
         digest: digest as Uint8Array,
       })),
-    list: async (aggregate, { buckets, since, before, bucket, after, maxRows }) => {
+    list: async (aggregate, { buckets, since, before, parts, after, maxRows }) => {
       const text = `
         SELECT id::text, version, deleted, digest, updated_at::text AS "updatedAt"
         FROM mirror.list_${checkedAggregate(aggregate)}($1, $2, $3, $4, $5, $6)`;
-      const values = [buckets, since, before, bucket ?? null, after ?? null, maxRows ?? null];
+      // As PostgreSQL writes a list.
+      const inParts = parts === undefined ? null : `{${parts.join(",")}}`;
+      const values = [buckets, since, before, inParts, after ?? null, maxRows ?? null];
       return (await call(text, values)) as unknown as readonly RowVersion[];
     },
     read: (aggregate, ids) => outbox.read(aggregate, ids),

@@ -216,7 +216,7 @@ it("both sides have the same digests where they hold the same, and others where 
   const digests = (side: MirroredSide) =>
     run(
       side,
-      "SELECT bucket, held::int, encode(digest, 'hex') FROM mirror.digest_note(7, 'infinity') ORDER BY 1",
+      "SELECT bucket, held::int, encode(digest, 'hex') FROM mirror.digest_note(7, '-infinity', 'infinity') ORDER BY 1",
     );
   expect(await digests(pair.west)).toEqual(await digests(pair.east));
   await run(pair.east, "UPDATE notes SET title = 'other' WHERE title = 'n7'");

@@ -196,6 +196,58 @@ it("many that move it at once leave one side deciding, and lose nothing", async 
 
 const sideOf = (name: string): MirrorSide => (name === "east" ? sides[0] : sides[1]);
 
+it("calls off no move that another one goes on to end, whatever was seen of the two before", async () => {
+  const [east, west] = sides;
+  const before = await west.authority();
+  const ending = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const waiting: MirrorSide = {
+    ...west,
+    endMove: async (...step) => {
+      ending.resolve();
+      await goOn.promise;
+      return west.endMove(...step);
+    },
+  };
+  const first = move("west", 1n, [east, waiting]);
+  await ending.promise;
+  // It has looked at the west before the first one began there, and at the east behind it.
+  let looks = 0;
+  const late: MirrorSide = {
+    ...west,
+    authority: () => ((looks += 1) > 3 ? west.authority() : Promise.resolve(before)),
+  };
+  const second = move("west", 1n, [east, late]);
+  await Promise.allSettled([second]);
+  // Where the second has given its writers back to the east, the first must not take them away with what they wrote.
+  const written = await runSql(
+    pair.east.url,
+    "INSERT INTO notes (id, title) VALUES (gen_random_uuid(), 'n')",
+  ).then(
+    () => true,
+    () => false,
+  );
+  goOn.resolve();
+  await Promise.allSettled([first]);
+  expect(await sides[1].authority()).toMatchObject({ authority: written ? "east" : "west" });
+});
+
+it("tells a side that was restored as it was before who decides, and goes on from there", async () => {
+  for (const [to, epoch] of [
+    ["west", 1n],
+    ["east", 2n],
+    ["west", 3n],
+  ] as const) {
+    await move(to, epoch);
+  }
+  await runSql(pair.east.ownerUrl, "UPDATE tandem.authority SET authority = 'east', epoch = 1");
+  expect(await move("east", 4n)).toMatchObject({ authority: "east", epoch: 5n });
+  expect(await authorities()).toEqual(settledOn("east", 5n));
+  await runSql(pair.east.ownerUrl, "UPDATE tandem.authority SET authority = 'west', epoch = 4");
+  expect(await move("east", 5n)).toMatchObject({ authority: "east", epoch: 5n });
+  expect(await authorities()).toEqual(settledOn("east", 5n));
+});
+
 describe("killed at any step", () => {
   const steps = ["beginMove", "beginMove", "endMove", "endMove"] as const;
 
@@ -233,6 +285,12 @@ describe("killed at any step", () => {
     expect(await move("west", 1n)).toMatchObject({ authority: "west", epoch: 2n });
     expect(await authorities()).toEqual(settledOn("west", 2n));
     expect(await contents(pair.west)).toEqual(await contents(pair.east));
+  });
+
+  it("the other way is open as well, once the old side has been told that it decides no more", async () => {
+    await expect(move("west", 1n, dyingAt(4, "before"))).rejects.toThrow("killed");
+    expect(await move("east", 2n)).toMatchObject({ authority: "east", epoch: 3n });
+    expect(await authorities()).toEqual(settledOn("east", 3n));
   });
 
   it("it can be called off as well, as long as the other side doesn't decide", async () => {

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Authority } from "./authority.ts";
 import type { MirrorSide } from "./mirror-side.ts";
-import { suspectsOf, verifyMirror } from "./verify-mirror.ts";
+import { compareBuckets, suspectsOf, verifyMirror } from "./verify-mirror.ts";
 
 export interface MoveOptions {
   readonly sides: readonly [MirrorSide, MirrorSide];
@@ -20,14 +20,16 @@ export interface MoveOptions {
 export interface Moved {
   readonly authority: string;
   readonly epoch: bigint;
-  /** How long nobody's writes were taken. */
+  /** How long nobody's writes were taken, at most. */
   readonly heldMs: number;
 }
 
-// What was written shortly before writes were stopped is compared as well.
-const MARGIN_MS = 60_000;
+// What was written shortly before the two were compared may not have been there to be compared.
+const MARGIN_MS = 10_000;
 const POLL_MS = 5;
-const SETTLE_MS = 500;
+// Nobody is held up meanwhile.
+const SETTLE_MS = 2_000;
+const EVER = "-infinity";
 
 /**
  * Moves the authority: stops the writes of the side that decides, waits until its mirror has all of it, makes sure that it
@@ -40,33 +42,52 @@ const SETTLE_MS = 500;
  * decides no more before the new one does. So at no time do both decide, however many try at once.
  */
 export async function moveAuthority(options: MoveOptions): Promise<Moved> {
-  const { sides, to, expectedEpoch } = options;
+  const { sides, to, expectedEpoch, drainTimeoutMs } = options;
   const into = sides.find(({ name }) => name === to);
   const from = sides.find(({ name }) => name !== to);
   if (into === undefined || from === undefined) throw new TypeError(`No side is called ${to}.`);
+  await catchUp(from, into, drainTimeoutMs);
+  await catchUp(into, from, drainTimeoutMs);
   const [old, next] = await Promise.all([from.authority(), into.authority()]);
   const { epoch } = old;
   if (next.authority === to && old.authority === to) {
     // It decides already: a move away from it that was not finished is called off.
-    if (old.move !== null) await callOff({ from: into, into: from, epoch, move: old.move });
-    else if (next.move !== null) await into.callOffMove(epoch, next.move);
+    const unfinished = old.move ?? next.move;
+    if (unfinished !== null) await callOff({ from: into, into: from, epoch, move: unfinished });
     return { authority: to, epoch: next.epoch, heldMs: 0 };
   }
   if (epoch !== expectedEpoch) throw otherEpoch(old, expectedEpoch);
-  if (next.epoch > epoch) return finish(from, old, to);
   // Of a move that the other side knows nothing of any more, nothing is left but this.
-  if (old.move !== null && old.move !== next.move) await from.callOffMove(epoch, old.move);
-  if (old.move === null) await assertAgreeing({ ...options, from, into });
+  if (old.move !== null && old.move !== next.move) await callOff({ from, into, epoch, move: old.move });
+  // Where somebody died, writers wait already, and what that one has compared is not known.
+  const since = old.move === null ? await assertAgreeing({ ...options, from, into }) : EVER;
   const move = next.move ?? randomUUID();
   const began = performance.now();
   try {
-    await run({ ...options, from, into, epoch, move }, began + options.drainTimeoutMs);
+    await run({ ...options, from, into, epoch, move }, { since, until: began + drainTimeoutMs });
   } catch (error) {
     const decided = await callOff({ from, into, epoch, move });
     if (decided !== to) throw error;
   }
-  const heldMs = performance.now() - began;
-  return { ...(await finish(from, { ...old, move }, to)), heldMs };
+  await catchUp(from, into, drainTimeoutMs);
+  const moved = await from.authority();
+  if (moved.authority !== to) throw calledOffMeanwhile();
+  return { authority: to, epoch: moved.epoch, heldMs: performance.now() - began };
+}
+
+/**
+ * Tells a side what became of moves of which it knows less than the other one, if it does: whoever moved it died before,
+ * or its database was restored as it was before.
+ */
+async function catchUp(side: MirrorSide, other: MirrorSide, patienceMs: number): Promise<void> {
+  const until = performance.now() + patienceMs;
+  for (;;) {
+    const { epoch, move } = await side.authority();
+    const known = await other.authority();
+    if (epoch >= known.epoch) return;
+    const ended = move ?? (await patiently(() => side.beginMove(epoch, randomUUID()), until)).move;
+    if (ended !== null) await patiently(() => side.endMove(epoch, ended, known.authority), until);
+  }
 }
 
 interface Move {
@@ -77,31 +98,26 @@ interface Move {
 }
 
 /** Up to the point where the new side decides. */
-async function run(moving: MoveOptions & Move, until: number): Promise<void> {
+async function run(
+  moving: MoveOptions & Move,
+  { since, until }: { readonly since: string; readonly until: number },
+): Promise<void> {
   const { from, into, epoch, move, to } = moving;
-  assertOurs(await begin(into, moving, until), moving);
-  const old = assertOurs(await begin(from, moving, until), moving);
+  assertOurs(await patiently(() => into.beginMove(epoch, move), until), moving);
+  assertOurs(await patiently(() => from.beginMove(epoch, move), until), moving);
   await drained(from, until, moving.signal);
-  await assertSameSince(moving, old.since);
-  const next = await into.endMove(epoch, move, to);
+  await assertSameSince(moving, since);
+  const next = await patiently(() => into.endMove(epoch, move, to), until);
   if (next.authority !== to) throw calledOffMeanwhile();
 }
 
-function assertOurs(authority: Authority, { move }: Move): Authority {
-  if (authority.move === move) return authority;
-  throw calledOffMeanwhile();
+function assertOurs(authority: Authority, { move }: Move): void {
+  if (authority.move !== move) throw calledOffMeanwhile();
 }
 
 function calledOffMeanwhile(): HandlerError {
   const message = "Somebody else moves the authority at the same time: look who decides, and try again.";
   return new HandlerError({ reason: "NOT_READY", message });
-}
-
-/** The old side hears that it decides no more. */
-async function finish(from: MirrorSide, { epoch, move }: Authority, to: string): Promise<Moved> {
-  const moved = move === null ? await from.authority() : await from.endMove(epoch, move, to);
-  if (moved.authority !== to) throw calledOffMeanwhile();
-  return { authority: moved.authority, epoch: moved.epoch, heldMs: 0 };
 }
 
 /**
@@ -120,8 +136,9 @@ async function callOff({ from, into, epoch, move }: Move): Promise<string | unde
 
 type Between = MoveOptions & Pick<Move, "from" | "into">;
 
-/** Before anybody is held up: what differs for good is told at once. */
-async function assertAgreeing({ from, into, aggregates, signal }: Between): Promise<void> {
+/** Before anybody is held up: what differs for good is told at once. Gives since when it has to be compared again. */
+async function assertAgreeing({ from, into, aggregates, signal }: Between): Promise<string> {
+  const began = new Date(await from.now()).getTime();
   const verifying = verifyMirror({
     decides: from,
     mirror: into,
@@ -133,13 +150,14 @@ async function assertAgreeing({ from, into, aggregates, signal }: Between): Prom
   const found: string[] = [];
   for await (const { aggregate, id, kind } of verifying) found.push(`${aggregate} ${id} is ${kind}`);
   if (found.length > 0) throw differing(found);
+  return new Date(began - MARGIN_MS).toISOString();
 }
 
 /** Tried again while a writer takes long: others must not wait behind that one for more than a moment. */
-async function begin(side: MirrorSide, { epoch, move }: Move, until: number): Promise<Authority> {
+async function patiently(change: () => Promise<Authority>, until: number): Promise<Authority> {
   for (;;) {
     try {
-      return await side.beginMove(epoch, move);
+      return await change();
     } catch (error) {
       const mayPass =
         error instanceof HandlerError && (error.reason === "LOCK_TIMEOUT" || error.reason === "DEADLOCK");
@@ -161,19 +179,20 @@ async function drained(from: MirrorSide, until: number, signal: AbortSignal): Pr
   }
 }
 
-/** Of all that was written since shortly before the writes were stopped: the rest has been compared. */
-async function assertSameSince(
-  { from, into, aggregates, drainTimeoutMs }: Between,
-  stopped: string,
-): Promise<void> {
-  const since = new Date(new Date(stopped).getTime() - drainTimeoutMs - MARGIN_MS).toISOString();
+/** Of what changed while the rest was compared: nothing changes any more. */
+async function assertSameSince({ from, into, aggregates }: Between, since: string): Promise<void> {
+  const sides = { decides: from, mirror: into };
+  const within = { buckets: LATE_BUCKETS, since, before: "infinity" };
   for (const aggregate of aggregates) {
-    const selection = { buckets: 1, since, before: "infinity" };
-    const suspects = await suspectsOf({ decides: from, mirror: into }, aggregate, selection);
-    if (suspects.size > 0) throw differing([...suspects.keys()].map((id) => `${aggregate} ${id} differs`));
+    const { differing: parts } = await compareBuckets(sides, aggregate, within);
+    if (parts.size === 0) continue;
+    const suspects = await suspectsOf(sides, aggregate, { ...within, parts: [...parts.keys()] });
+    throw differing([...suspects.keys()].map((id) => `${aggregate} ${id} differs`));
   }
 }
 
+// They serve to name what differs without listing all of it.
+const LATE_BUCKETS = 64;
 const SHOWN = 3;
 
 function differing(found: readonly string[]): HandlerError {

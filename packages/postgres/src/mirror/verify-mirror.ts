@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { compareRows, type FindingKind } from "./compare-rows.ts";
-import type { MirrorSide, RowVersion } from "./mirror-side.ts";
+import type { MirrorSide, RowSelection, RowVersion, Within } from "./mirror-side.ts";
 import type { MirrorItem } from "./outbox.ts";
 
 /** In which direction what is found is mended: the side that decides may be the one that lost rows. */
@@ -28,6 +28,12 @@ export interface Finding {
 const BUCKETS = 1_024;
 // So many are looked at in one statement.
 const MAX_IDS = 500;
+// About so many are listed by one: each of those that list looks at every row.
+const LISTED = 900;
+// So many are remembered until they are looked at again, all of them together: each time takes a while.
+const MAX_SUSPECTS = 20_000;
+const MAX_SETTLES = 4;
+const POLL_MS = 50;
 const ALWAYS = "-infinity";
 
 /**
@@ -35,48 +41,78 @@ const ALWAYS = "-infinity";
  * changes while it looks is no finding: the mirror only has to come as far as the other side was when it was first seen.
  */
 export async function* verifyMirror(options: VerifyOptions): AsyncGenerator<Finding, number> {
-  const { decides, mirror, signal } = options;
-  const before = await decides.now();
+  const { decides, signal } = options;
+  const within = { buckets: BUCKETS, since: ALWAYS, before: await decides.now() };
   let compared = 0;
   for (const aggregate of options.aggregates) {
-    const [ours, theirs] = await Promise.all([
-      decides.digests(aggregate, BUCKETS, before),
-      mirror.digests(aggregate, BUCKETS, before),
-    ]);
-    compared += ours.reduce((sum, { held }) => sum + held, 0);
-    const known = new Map(theirs.map(({ bucket, digest }) => [bucket, digest]));
-    const same = new Set(
-      ours
-        .filter(({ bucket, digest }) => Buffer.compare(digest, known.get(bucket) ?? NOTHING) === 0)
-        .map(({ bucket }) => bucket),
-    );
-    const differing = new Set(
-      [...ours, ...theirs].map(({ bucket }) => bucket).filter((each) => !same.has(each)),
-    );
-    for (const bucket of differing) {
+    const { held, differing } = await compareBuckets(options, aggregate, within);
+    compared += held;
+    const suspects = new Map<string, Seen>();
+    for (const parts of inGroups(differing)) {
       signal.throwIfAborted();
-      const suspects = await suspectsOf(options, aggregate, {
-        buckets: BUCKETS,
-        since: ALWAYS,
-        before,
-        bucket,
-      });
+      for (const [id, seen] of await suspectsOf(options, aggregate, { ...within, parts })) {
+        suspects.set(id, seen);
+      }
+      if (suspects.size < MAX_SUSPECTS) continue;
       yield* confirmed(options, aggregate, suspects);
+      suspects.clear();
     }
+    yield* confirmed(options, aggregate, suspects);
   }
   return compared;
 }
 
+type Sides = Pick<VerifyOptions, "decides" | "mirror">;
+
+/** Which of two sides' buckets differ, with how many rows each has; and how many rows the deciding side has. */
+export async function compareBuckets(
+  { decides, mirror }: Sides,
+  aggregate: string,
+  within: Within,
+): Promise<{ readonly held: number; readonly differing: ReadonlyMap<number, number> }> {
+  const [ours, theirs] = await Promise.all([
+    decides.digests(aggregate, within),
+    mirror.digests(aggregate, within),
+  ]);
+  const differing = new Map(theirs.map(({ bucket, held }) => [bucket, held]));
+  const known = new Map(theirs.map(({ bucket, digest }) => [bucket, digest]));
+  for (const { bucket, held, digest } of ours) {
+    const isSame = Buffer.compare(digest, known.get(bucket) ?? NOTHING) === 0;
+    if (isSame) differing.delete(bucket);
+    else differing.set(bucket, Math.max(held, differing.get(bucket) ?? 0));
+  }
+  return { held: ours.reduce((sum, { held }) => sum + held, 0), differing };
+}
+
 const NOTHING = new Uint8Array();
 
-/** Ids whose rows differ at first sight, with what either side had. */
-type Suspects = ReadonlyMap<string, { readonly decided: bigint; readonly mirrored: bigint }>;
+function* inGroups(buckets: ReadonlyMap<number, number>): Generator<readonly number[], void> {
+  let group: number[] = [];
+  let rows = 0;
+  for (const [bucket, held] of buckets) {
+    if (group.length > 0 && rows + held > LISTED) {
+      yield group;
+      [group, rows] = [[], 0];
+    }
+    group.push(bucket);
+    rows += held;
+  }
+  if (group.length > 0) yield group;
+}
+
+/** What either side had of a row that differs at first sight; 0 where it had none. */
+interface Seen {
+  readonly decided: bigint;
+  readonly mirrored: bigint;
+}
+
+type Suspects = ReadonlyMap<string, Seen>;
 
 /** Compares the rows of a selection one by one. */
 export async function suspectsOf(
-  { decides, mirror }: Pick<VerifyOptions, "decides" | "mirror">,
+  { decides, mirror }: Sides,
   aggregate: string,
-  selection: Parameters<MirrorSide["list"]>[1],
+  selection: RowSelection,
 ): Promise<Suspects> {
   const [ours, theirs] = await Promise.all([
     decides.list(aggregate, selection),
@@ -84,7 +120,7 @@ export async function suspectsOf(
   ]);
   const mirrored = byId(theirs);
   const decided = byId(ours);
-  const suspects = new Map<string, { readonly decided: bigint; readonly mirrored: bigint }>();
+  const suspects = new Map<string, Seen>();
   for (const id of new Set([...decided.keys(), ...mirrored.keys()])) {
     const pair = { decided: decided.get(id), mirrored: mirrored.get(id) };
     if (compareRows(pair) === undefined) continue;
@@ -102,7 +138,7 @@ async function* confirmed(
   suspects: Suspects,
 ): AsyncGenerator<Finding, void> {
   if (suspects.size === 0) return;
-  await delay(options.settleMs, undefined, { signal: options.signal });
+  await settle(options);
   const ids = [...suspects.keys()];
   for (let from = 0; from < ids.length; from += MAX_IDS) {
     const some = ids.slice(from, from + MAX_IDS);
@@ -121,6 +157,18 @@ async function* confirmed(
   }
 }
 
+/** Gives what was on its way when it was first looked at the time to come, and more of it where there is much. */
+async function settle({ decides, settleMs, signal }: VerifyOptions): Promise<void> {
+  const began = performance.now();
+  const until = began + settleMs * MAX_SETTLES;
+  for (let restMs = settleMs; ; restMs = POLL_MS) {
+    await delay(restMs, undefined, { signal });
+    const { pending, oldestAgeMs } = await decides.backlog();
+    const now = performance.now();
+    if (pending === 0 || oldestAgeMs < now - began || now >= until) return;
+  }
+}
+
 const itemsById = (items: readonly MirrorItem[]): ReadonlyMap<string, MirrorItem> =>
   new Map(items.map((item) => [item.id, item]));
 
@@ -130,7 +178,7 @@ const toRow = (item: MirrorItem | undefined) =>
 /** Whether the one that was behind has come as far, by now, as the other one was when they were first compared. */
 function hasMovedOn(
   kind: FindingKind,
-  first: { readonly decided: bigint; readonly mirrored: bigint },
+  first: Seen,
   now: { readonly decided: MirrorItem | undefined; readonly mirrored: MirrorItem | undefined },
 ): boolean {
   if (kind === "different" || kind === "orphan") return false;

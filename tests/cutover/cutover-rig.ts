@@ -1,0 +1,106 @@
+import { Contacts } from "@tandem/contract/tandem/gateway/v1/contacts";
+import { Authority, Cutover } from "@tandem/contract/tandem/gateway/v1/cutover";
+import { Invites } from "@tandem/contract/tandem/gateway/v1/invites";
+import { findFreePort } from "@tandem/embedded";
+import { type Channel, type Client, createChannel, createClient } from "@tandem/rpc";
+import { runSql, waitFor } from "@tandem/testkit";
+import { expect } from "vitest";
+import { createPair, type Pair, type Service } from "../pair.ts";
+
+export type Side = "assistant" | "gateway";
+
+export const authorityOf = { assistant: Authority.ASSISTANT, gateway: Authority.GATEWAY } as const;
+
+/** A gateway as its callers see it. */
+export interface GatewayClients {
+  readonly service: Service;
+  readonly contacts: Client<typeof Contacts>;
+  readonly invites: Client<typeof Invites>;
+  readonly cutover: Client<typeof Cutover>;
+}
+
+/** Both services as they are run, each of which brings to the other what it decides. */
+export interface CutoverRig extends GatewayClients, AsyncDisposable {
+  readonly pair: Pair;
+  /** Another gateway on the same database; nothing is brought to this one. */
+  startGateway(): Promise<GatewayClients>;
+  /** Moves the authority there, if it isn't there. */
+  letDecide(side: Side): Promise<void>;
+  /** Resolves when nothing is on its way any more. */
+  mirrored(): Promise<void>;
+  /** Fails unless both databases have the same contacts, channels and invites, and agree on who decides. */
+  expectEqual(): Promise<void>;
+}
+
+export async function createCutoverRig(): Promise<CutoverRig> {
+  await using parts = new AsyncDisposableStack();
+  const pair = parts.use(await createPair());
+  const port = await findFreePort();
+  const assistant = await pair.startAssistant({ TANDEM_GATEWAY_ADDRESS: `127.0.0.1:${port}` });
+  const gateway = await startGateway(parts, { pair, assistant, listen: `127.0.0.1:${port}` });
+  const urls = [pair.assistant.url, pair.gateway.url];
+  const inBoth = (text: string) => Promise.all(urls.map((url) => runSql(url, text)));
+  const mirrored = async (): Promise<void> => {
+    const isEmpty = async (): Promise<boolean> =>
+      (await inBoth("SELECT FROM tandem.outbox")).every((rows) => rows.length === 0);
+    await waitFor(isEmpty, { describe: "the mirror to have all of it", timeoutMs: 60_000 });
+  };
+  const running = parts.move();
+  return {
+    ...gateway,
+    pair,
+    startGateway: () => startGateway(running, { pair, assistant, listen: "127.0.0.1:0" }),
+    letDecide: async (side) => {
+      await mirrored();
+      const { epoch } = await gateway.cutover.getAuthority({});
+      await gateway.cutover.setAuthority({ authority: authorityOf[side], expectedEpoch: epoch });
+    },
+    mirrored,
+    expectEqual: async () => {
+      await mirrored();
+      const [ours, theirs] = await Promise.all([
+        contentsOf(pair.gateway.url, "ingress_invites"),
+        contentsOf(pair.assistant.url, "assistant_ingress_invites"),
+      ]);
+      expect(ours).toEqual(theirs);
+      const [one, other] = await inBoth("SELECT authority, phase, epoch FROM tandem.authority");
+      expect(one).toEqual(other);
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+async function startGateway(
+  parts: AsyncDisposableStack,
+  { pair, assistant, listen }: { readonly pair: Pair; readonly assistant: Service; readonly listen: string },
+): Promise<GatewayClients> {
+  const service = await pair.startGateway({
+    TANDEM_LISTEN: listen,
+    TANDEM_ASSISTANT_ADDRESS: await assistant.dbProxyAddress(),
+    TANDEM_CONTACTS_CALLERS: "gateway",
+    TANDEM_INVITES_CALLERS: "gateway",
+    TANDEM_CUTOVER_CALLERS: "gateway",
+    // All who call here are one: nobody shows a certificate.
+    TANDEM_MIRROR_CALLERS: "gateway",
+  });
+  await service.serving();
+  const channel: Channel = createChannel({ address: await service.address() });
+  parts.defer(() => channel.close());
+  return {
+    service,
+    contacts: createClient(Contacts, channel),
+    invites: createClient(Invites, channel),
+    cutover: createClient(Cutover, channel),
+  };
+}
+
+/** All rows, each as a text: of the two databases they are compared by. */
+export async function contentsOf(url: string, invites: string): Promise<readonly unknown[]> {
+  const tables = ["contacts", "contact_channels", invites];
+  const rows = await runSql(
+    url,
+    tables.map((table) => `SELECT to_jsonb(t)::text AS row FROM ${table} t`).join(" UNION ALL ") +
+      " ORDER BY 1",
+  );
+  return rows.map(({ row }) => row);
+}
