@@ -35,6 +35,8 @@ it("starts the real pair, says where everything is, and leaves nothing behind wh
   await local.waitForLine("committed: 1 contact and 1 channel");
   await local.waitForLine("rolled back: GUARD_UNMET, NOT_COMMITTED.");
   await local.waitForLine("the contact is still called Ada");
+  await local.waitForLine(/active, 0 of 1 uses, version 1 +active, 0 of 1 uses, version 1/);
+  await local.waitForLine(/redeemed, 1 of 1 uses, version 2 +redeemed, 1 of 1 uses, version 2/);
   local.kill("SIGTERM");
   expect(await local.waitForExit()).toEqual({ code: 0, signal: null });
   expect(await findProcesses(folder)).toEqual([]);

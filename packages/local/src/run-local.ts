@@ -9,6 +9,7 @@ import { certificatesFolder, type LocalConfig, portVariables, readConfig, shortP
 import { LocalError } from "./local-error.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { runExample } from "./run-example.ts";
+import { type Shown, showInvites } from "./show-invites.ts";
 import { type Part, type Programs, startPair } from "./start-pair.ts";
 import { watchStopRequests } from "./stop-requests.ts";
 
@@ -75,7 +76,10 @@ async function runParts(options: {
     await Promise.race([starting, death.promise, whenAborted(requested)]);
     if (!requested.aborted) {
       await announce(config, progress);
-      if (config.example) await Promise.race([showExample(config, progress, signal), death.promise]);
+      if (config.example) {
+        const showing = showExample(config, { progress, signal, databaseUrls: await starting });
+        await Promise.race([showing, death.promise]);
+      }
       await Promise.race([death.promise, whenAborted(requested)]);
     }
     progress.say(`stopping (${String(requested.reason)})`);
@@ -108,13 +112,24 @@ async function announce(config: LocalConfig, progress: Progress): Promise<void> 
   progress.print(`Ctrl-C stops everything; data stays in ${shortPath(config.dataFolder)}${elsewhere}`);
 }
 
-async function showExample(config: LocalConfig, progress: Progress, signal: AbortSignal): Promise<void> {
+async function showExample(
+  config: LocalConfig,
+  {
+    progress,
+    signal,
+    databaseUrls,
+  }: { readonly progress: Progress } & Pick<Shown, "signal" | "databaseUrls">,
+): Promise<void> {
   progress.print(
     "\nthe README's example, two transactions in the assistant's database (packages/local/src/example.ts):",
   );
   const print = (line: string): void => progress.print(`  ${line}`);
   const address = `127.0.0.1:${config.ports.dbProxy}`;
-  await runExample({ address, certificates: certificatesFolder(config), print, signal });
+  const certificates = certificatesFolder(config);
+  await runExample({ address, certificates, print, signal });
+  progress.print("\nan invite, which the assistant decides about and the gateway mirrors (docs/invites.md):");
+  const gateway = `127.0.0.1:${config.ports.gateway}`;
+  await showInvites({ address: gateway, certificates, databaseUrls, print, signal });
 }
 
 const foreseen = [

@@ -48,11 +48,12 @@ export interface PairOptions {
 }
 
 /**
- * Starts PostgreSQL, prepares both databases, starts both services and resolves when both are SERVING.
+ * Starts PostgreSQL, prepares both databases, starts both services and resolves when both are SERVING, with how the
+ * services reach their databases.
  *
  * @throws an error with a plain sentence where a part can't be started
  */
-export async function startPair(options: PairOptions): Promise<void> {
+export async function startPair(options: PairOptions): Promise<Record<ServiceName, string>> {
   const { config, progress, signal } = options;
   const server = await startPostgres(options);
   const plans = [gatewayDatabase, assistantDatabase];
@@ -95,7 +96,12 @@ export async function startPair(options: PairOptions): Promise<void> {
       name: "gateway",
       plan: gatewayDatabase,
       address: addressOf("gateway"),
-      environment: { TANDEM_ASSISTANT_ADDRESS: addressOf("dbProxy"), TANDEM_CONTACTS_CALLERS: "gateway" },
+      environment: {
+        TANDEM_ASSISTANT_ADDRESS: addressOf("dbProxy"),
+        TANDEM_CONTACTS_CALLERS: "gateway",
+        TANDEM_INVITES_CALLERS: "gateway",
+        TANDEM_CUTOVER_CALLERS: "gateway",
+      },
     }),
   ];
   try {
@@ -106,6 +112,8 @@ export async function startPair(options: PairOptions): Promise<void> {
     await Promise.allSettled(starts);
     throw error;
   }
+  const urlOf = (plan: DatabasePlan): string => roleUrl(server, plan, { role: plan.roles.app, passwords });
+  return { gateway: urlOf(gatewayDatabase), assistant: urlOf(assistantDatabase) };
 }
 
 async function startPostgres({ config, progress, signal, onStarted }: PairOptions): Promise<EmbeddedServer> {
