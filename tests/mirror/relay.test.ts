@@ -108,6 +108,25 @@ it("what refers to a contact that nobody knows is parked and said, and comes whe
   expect(held?.parked).toBe(0n);
 });
 
+it("no row can hold an empty text where the contract can't tell it from none", async () => {
+  for (const column of ["note", "friend_name", "expected_external_user_id"]) {
+    const [row] = await rig.sql("assistant", invitesSql(contactId, 1));
+    await expect(
+      rig.sql(
+        "assistant",
+        `UPDATE assistant_ingress_invites SET ${column} = '' WHERE id = '${String(row?.["id"])}'`,
+      ),
+    ).rejects.toMatchObject({ code: "23514" });
+  }
+  await expect(
+    rig.sql(
+      "assistant",
+      `INSERT INTO contact_channels (id, contact_id, type, address, verified_via)
+       VALUES (gen_random_uuid(), '${contactId}', 'telegram', '@empty', '')`,
+    ),
+  ).rejects.toMatchObject({ code: "23514" });
+});
+
 it("what can't be said in the contract's terms is parked, and holds up nobody", async () => {
   const [bad] = await rig.sql(
     "assistant",
