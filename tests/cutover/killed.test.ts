@@ -12,29 +12,40 @@ afterAll(() => rig[Symbol.asyncDispose]());
 
 const otherOf = { assistant: "gateway", gateway: "assistant" } as const;
 
-// Where it waits when it is killed: nobody else may change that side's word on who decides, and it is about to.
+// Where it waits when it is killed: a side's word on who decides is locked, and it is about to change that. It is led there
+// from lock to lock.
 const places = [
-  ["before it begins", "into", "settled", "settled"],
-  ["when one side knows of it", "from", "settled", "draining"],
+  ["before it begins", ["into"], "settled", "settled"],
+  ["when one side knows of it", ["from"], "settled", "draining"],
+  ["when both know of it", ["from", "into"], "draining", "draining"],
+  ["when it has ended on one side", ["from", "into", "from"], "draining", "settled"],
 ] as const;
 
 it.each((["gateway", "assistant"] as const).flatMap((to) => places.map((place) => [to, ...place] as const)))(
   "killed on the way to the %s, %s, the same call finishes it and nothing is lost",
   { timeout: 60_000 },
-  async (to, _, held, fromPhase, intoPhase) => {
+  async (to, _, locks, fromPhase, intoPhase) => {
     const from = otherOf[to];
     await rig.letDecide(from);
     const dying = await rig.startGateway();
     await using load = startLoad(rig, 20);
     const { epoch } = await rig.cutover.getAuthority({});
     const request = { authority: authorityOf[to], expectedEpoch: epoch };
-    await using lock = await lockWord(held === "into" ? to : from);
+    const sides = locks.map((place) => (place === "into" ? to : from));
+    await using held = new AsyncDisposableStack();
+    let lock = held.use(await lockWord(sides[0] ?? to));
     const killed = dying.cutover.setAuthority(request).catch((error: unknown) => error);
-    await waitFor(() => lock.isAwaited(), { describe: "the move to come to the lock", timeoutMs: 30_000 });
+    for (const next of [...sides.slice(1), undefined]) {
+      await waitFor(() => lock.isAwaited(), { describe: "the move to come to the lock", timeoutMs: 30_000 });
+      if (next === undefined) break;
+      const before = lock;
+      lock = held.use(await lockWord(next));
+      await before.release();
+    }
     expect([await phaseOf(from), await phaseOf(to)]).toEqual([fromPhase, intoPhase]);
     dying.service.process.kill("SIGKILL");
     expect(await killed).toBeInstanceOf(Error);
-    await lock.release();
+    await held.disposeAsync();
     await waitFor(async () => (await rig.cutover.setAuthority(request)).authority === authorityOf[to], {
       describe: "the same call to finish it",
       timeoutMs: 30_000,
@@ -71,7 +82,7 @@ async function lockWord(side: Side) {
     isAwaited: async () => {
       const waiting = await runSql(
         url,
-        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%begin_move%'",
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%\_move%'",
       );
       return waiting.length > 0;
     },
