@@ -82,7 +82,7 @@ async function lockWord(side: Side) {
     isAwaited: async () => {
       const waiting = await runSql(
         url,
-        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%\_move%'",
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%.%_move(%'",
       );
       return waiting.length > 0;
     },
