@@ -27,7 +27,7 @@ export interface CutoverRig extends GatewayClients, AsyncDisposable {
   /** Moves the authority there, if it isn't there. */
   letDecide(side: Side): Promise<void>;
   /** Resolves when nothing is on its way any more. */
-  mirrored(): Promise<void>;
+  mirrored(timeoutMs?: number): Promise<void>;
   /** Fails unless both databases have the same contacts, channels and invites, and agree on who decides. */
   expectEqual(): Promise<void>;
 }
@@ -40,10 +40,10 @@ export async function createCutoverRig(): Promise<CutoverRig> {
   const gateway = await startGateway(parts, { pair, assistant, listen: `127.0.0.1:${port}` });
   const urls = [pair.assistant.url, pair.gateway.url];
   const inBoth = (text: string) => Promise.all(urls.map((url) => runSql(url, text)));
-  const mirrored = async (): Promise<void> => {
+  const mirrored = async (timeoutMs = 60_000): Promise<void> => {
     const isEmpty = async (): Promise<boolean> =>
       (await inBoth("SELECT FROM tandem.outbox")).every((rows) => rows.length === 0);
-    await waitFor(isEmpty, { describe: "the mirror to have all of it", timeoutMs: 60_000 });
+    await waitFor(isEmpty, { describe: "the mirror to have all of it", timeoutMs });
   };
   const running = parts.move();
   return {

@@ -23,7 +23,7 @@ describe.each([
   beforeAll(async () => {
     await rig.letDecide(decides);
     await fill(decides);
-    await rig.mirrored();
+    await rig.mirrored(timeout);
   }, timeout);
 
   it("finds every row that differs, and none beside them while others are written", { timeout }, async () => {
