@@ -1,6 +1,14 @@
 import { type Aggregate, authorityStatements, mirrorStatements } from "@tandem/assistant-statements";
 import { callable, type DbProxy, type Statement } from "@tandem/dbproxy";
+import { translateAssistantFailure } from "../authority/assistant-failures.ts";
 import type { Authority, MirrorSide, RowVersion } from "@tandem/postgres";
+
+/** What the assistant failed with is for the operator who called the gateway, too. */
+const failing =
+  (during: "read" | "write") =>
+  (error: unknown): never => {
+    throw translateAssistantFailure(error, during);
+  };
 
 // DbProxy gives no more rows at once.
 const MAX_ROWS = 1_000;
@@ -9,11 +17,11 @@ const MAX_ROWS = 1_000;
 export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
   // Whether it has run before makes no difference: each can be repeated, so none needs an id that is kept.
   const run = async <Row extends object>(statement: Statement<Row>): Promise<readonly Row[]> => {
-    const { results } = await assistantDb.transaction([statement]);
+    const { results } = await assistantDb.transaction([statement]).catch(failing("write"));
     return results[0].rows;
   };
   const ask = async <Row extends object>(statement: Statement<Row>): Promise<readonly Row[]> => {
-    const { rows } = await assistantDb.query(statement, { primary: true });
+    const { rows } = await assistantDb.query(statement, { primary: true }).catch(failing("read"));
     return rows;
   };
   // tandem.authority allows no other phases.
