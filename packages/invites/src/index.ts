@@ -52,3 +52,4 @@ export {
 } from "./secrets.ts";
 export { fromTimestamp, toTimestamp } from "./timestamps.ts";
 export { type WatchedInviteKeys, watchInviteKeys, type WatchInviteKeysOptions } from "./watch-keys.ts";
+export { isUuid, parseUuid } from "./uuid.ts";

@@ -15,6 +15,7 @@ import {
 import type { MirrorItem } from "@tandem/postgres";
 import { invalidField } from "@tandem/rpc";
 import { fromTimestamp, toTimestamp } from "./timestamps.ts";
+import { isUuid } from "./uuid.ts";
 
 /** A contact by the columns of its table, and its channels by theirs, as `to_jsonb` writes them. No text in them is empty. */
 interface ContactState {
@@ -75,7 +76,7 @@ export function toMirrorContactRequest(item: MirrorItem, sourceInstanceId: strin
 export function fromMirrorContactRequest({ contact }: MirrorContactRequest): MirrorItem {
   if (contact === undefined) throw invalidField({ field: "contact", why: "is missing" });
   const { id, version, deleteTime } = contact;
-  if (!UUID.test(id)) throw invalidField({ field: "contact.id", why: "must be a UUID, in lower case" });
+  if (!isUuid(id)) throw invalidField({ field: "contact.id", why: "must be a UUID, in lower case" });
   if (version < 1n) throw invalidField({ field: "contact.version", why: "must be at least 1" });
   if (deleteTime !== undefined) {
     return { id, version, state: undefined, updatedAt: toText(deleteTime, "contact.delete_time") };
@@ -83,8 +84,6 @@ export function fromMirrorContactRequest({ contact }: MirrorContactRequest): Mir
   const updatedAt = toText(contact.updateTime, "contact.update_time");
   return { id, version, state: toState(contact, updatedAt), updatedAt };
 }
-
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 function toContact(state: ContactState, version: bigint): Contact {
   return create(ContactSchema, {

@@ -8,6 +8,7 @@ import type { MirrorItem } from "@tandem/postgres";
 import { invalidField } from "@tandem/rpc";
 import { type InviteRow, toInvite, toInviteRow, toSecretHashes } from "./invite-row.ts";
 import { fromTimestamp, toTimestamp } from "./timestamps.ts";
+import { isUuid } from "./uuid.ts";
 
 /** What the outbox has of an invite, as the other side is sent it: a tombstone where the invite was deleted. */
 export function toMirrorRequest(item: MirrorItem, sourceInstanceId: string): MirrorInviteCreateRequest {
@@ -31,7 +32,7 @@ export function toMirrorRequest(item: MirrorItem, sourceInstanceId: string): Mir
 export function fromMirrorRequest({ invite, secretHashes }: MirrorInviteCreateRequest): MirrorItem {
   if (invite === undefined) throw invalidField({ field: "invite", why: "is missing" });
   const { id, version, deleteTime } = invite;
-  if (!UUID.test(id)) throw invalidField({ field: "invite.id", why: "must be a UUID, in lower case" });
+  if (!isUuid(id)) throw invalidField({ field: "invite.id", why: "must be a UUID, in lower case" });
   if (version < 1n) throw invalidField({ field: "invite.version", why: "must be at least 1" });
   if (deleteTime !== undefined) {
     const updatedAt = checked("invite.delete_time", () => fromTimestamp(deleteTime));
@@ -74,7 +75,6 @@ export function fromState(state: string, version: bigint): InviteRow {
 
 type HashColumn = "token_hash" | "invite_code_hash" | "voice_code_hash";
 
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 const HEX_PREFIX = "\\x";
 
 function requireHashes(hashes: InviteSecretHashes | undefined): InviteSecretHashes {

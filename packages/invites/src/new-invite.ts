@@ -4,6 +4,7 @@ import { invalidField } from "@tandem/rpc";
 import { createHash, randomUUIDv7 } from "node:crypto";
 import { inviteLimits } from "./limits.ts";
 import { PHONE } from "./secrets.ts";
+import { parseUuid } from "./uuid.ts";
 
 /** An invite that can be created: checked, with what its creator left out. */
 export interface ValidInvite {
@@ -29,7 +30,6 @@ export interface InviteRequest {
   readonly requestId: string;
 }
 
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 const CHANNEL = /^[a-z0-9_-]{1,64}$/;
 // https://www.itu.int/rec/T-REC-E.164: a country's code, which begins with no 0, and 15 digits in all.
 const E164 = /^\+[1-9][0-9]{1,14}$/;
@@ -94,12 +94,6 @@ export function parseSourceChannel(channel: string, field = "invite.source_chann
 
 function makeId(request: InviteRequest | undefined): string {
   return request === undefined ? randomUUIDv7() : inviteIdOf(request);
-}
-
-function parseUuid(given: string, field: string): string {
-  const id = given.toLowerCase();
-  if (UUID.test(id)) return id;
-  throw invalidField({ field, why: "must be a UUID: 8, 4, 4, 4 and 12 hexadecimal digits" });
 }
 
 function parseMaxUses(maxUses: number): number {

@@ -28,11 +28,11 @@ function nthId(requestId: string, number: number): string {
   return number === 0 ? requestId : idFrom(requestId, `${requestId.toLowerCase()} ${number}`);
 }
 
-/** A UUIDv7 that follows from a text, of the same time as another one: receipts are kept by it. */
-function idFrom(requestId: string, text: string): string {
+/** A UUIDv7 that follows from a text, of the time with which another one begins: receipts are kept by it. */
+export function idFrom(time: string, text: string): string {
   const hash = createHash("sha256").update(text).digest("hex");
   const variant = (0x8 | (Number.parseInt(hash.slice(3, 4), 16) & 0x3)).toString(16);
-  return `${requestId.slice(0, 13)}-7${hash.slice(0, 3)}-${variant}${hash.slice(4, 7)}-${hash.slice(7, 19)}`;
+  return `${time.slice(0, 13)}-7${hash.slice(0, 3)}-${variant}${hash.slice(4, 7)}-${hash.slice(7, 19)}`;
 }
 
 /** The id of a caller's request where others' requests are known by theirs as well: no two callers have the same. */

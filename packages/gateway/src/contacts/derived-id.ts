@@ -1,4 +1,5 @@
-import { createHash, randomUUIDv7 } from "node:crypto";
+import { randomUUIDv7 } from "node:crypto";
+import { idFrom } from "../authority/request-ids.ts";
 
 /** Gives the ids of what a request makes, each by a name of its own within the request. */
 export type NewIds = (name: string) => string;
@@ -15,11 +16,5 @@ export function newIds({
   readonly requestId: string | undefined;
 }): NewIds {
   if (requestId === undefined) return () => randomUUIDv7();
-  return (name) => {
-    const hash = createHash("sha256")
-      .update(JSON.stringify([requestId, caller, name]))
-      .digest("hex");
-    const variant = (0x8 | (Number.parseInt(hash.slice(3, 4), 16) & 0x3)).toString(16);
-    return `${requestId.slice(0, 13)}-7${hash.slice(0, 3)}-${variant}${hash.slice(4, 7)}-${hash.slice(7, 19)}`;
-  };
+  return (name) => idFrom(requestId, JSON.stringify([requestId, caller, name]));
 }

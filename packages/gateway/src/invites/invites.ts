@@ -8,7 +8,7 @@ import type {
   RedeemInviteRequest,
 } from "@tandem/contract/tandem/gateway/v1/invites";
 import type { Invite } from "@tandem/contract/tandem/invite/v1/invite";
-import { createInviteOnce, type InviteKeys, toInvite } from "@tandem/invites";
+import { createInviteOnce, type InviteKeys, parseUuid, toInvite } from "@tandem/invites";
 import { type Database, parseRequestId, type Receipts } from "@tandem/postgres";
 import type { Client, HandlerContext, Reason } from "@tandem/rpc";
 import { translateAssistantFailure } from "../authority/assistant-failures.ts";
@@ -18,7 +18,7 @@ import { step } from "../authority/declared-step.ts";
 import { scopedId, underOneId } from "../authority/request-ids.ts";
 import type { Attempts } from "./attempts.ts";
 import { inviteLimits } from "./limits.ts";
-import { parsePage, parseUuid, readInvite, readPage } from "./read-invites.ts";
+import { parsePage, readInvite, readPage } from "./read-invites.ts";
 import { redeem, type Redeemed } from "./redeem.ts";
 import { parseRedemption } from "./redeemer.ts";
 import { statementsOf, toRow } from "./statements.ts";

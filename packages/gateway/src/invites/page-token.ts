@@ -1,3 +1,4 @@
+import { isUuid } from "@tandem/invites";
 import { invalidField } from "@tandem/rpc";
 
 /** Behind which invite a page begins. */
@@ -8,7 +9,6 @@ export interface PagePlace {
 }
 
 const PLACE = /^(\d{4}-\d\d-\d\d[ T][\d:.]+(?:\+00(?::00)?|Z)) ([0-9a-f-]{36})$/;
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 /** The place as callers get it, who need not know what it says. */
 export function toPageToken({ createdAt, id }: PagePlace): string {
@@ -19,7 +19,7 @@ export function toPageToken({ createdAt, id }: PagePlace): string {
 export function parsePageToken(token: string): PagePlace | undefined {
   if (token === "") return undefined;
   const [, createdAt, id] = PLACE.exec(Buffer.from(token, "base64url").toString()) ?? [];
-  const isPlace = createdAt !== undefined && id !== undefined && UUID.test(id) && isTime(createdAt);
+  const isPlace = createdAt !== undefined && id !== undefined && isUuid(id) && isTime(createdAt);
   if (isPlace) return { createdAt, id };
   throw invalidField({
     field: "page_token",

@@ -1,6 +1,6 @@
 import type { ListInvitesRequest } from "@tandem/contract/tandem/gateway/v1/invites";
 import { type Invite, InviteStatus } from "@tandem/contract/tandem/invite/v1/invite";
-import { type InviteRow, toInvite, toStatusName } from "@tandem/invites";
+import { type InviteRow, parseUuid, toInvite, toStatusName } from "@tandem/invites";
 import { HandlerError, invalidField } from "@tandem/rpc";
 import type { Decider, ReadOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
@@ -34,14 +34,6 @@ export function parsePage(request: ListInvitesRequest): Page {
     size: Math.min(pageSize === 0 ? defaultPageSize : pageSize, maxPageSize),
   };
 }
-
-/** In lower case, as PostgreSQL writes it. Fails with INVALID_REQUEST. */
-export function parseUuid(given: string, field: string): string {
-  const id = given.toLowerCase();
-  if (UUID.test(id)) return id;
-  throw invalidField({ field, why: "must be a UUID: 8, 4, 4, 4 and 12 hexadecimal digits" });
-}
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 /** Fails with INVITE_NOT_FOUND. */
 export async function readInvite(decider: Decider, id: string, options: ReadOptions): Promise<InviteRow> {

@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
 import { mirrorStatements } from "@tandem/assistant-statements";
 import { callable, type DbProxy } from "@tandem/dbproxy";
 import type { MirroredAggregate, MirrorItem } from "@tandem/postgres";
 import { HandlerError, TransportError } from "@tandem/rpc";
-import { underOneId } from "../authority/request-ids.ts";
+import { idFrom, underOneId } from "../authority/request-ids.ts";
 
 // So many are applied by one transaction.
 const MAX_STEPS = 100;
@@ -48,13 +47,10 @@ export function mirroredToAssistant(assistantDb: DbProxy): readonly MirroredAggr
 
 /** A UUIDv7 that follows from what is sent: a relay that takes over after another one sends the same again. */
 function requestIdOf(items: readonly MirrorItem[]): string {
-  const hash = createHash("sha256");
-  for (const { id, version } of items) hash.update(`${id} ${version} `);
-  const digest = hash.digest("hex");
+  const sent = items.map(({ id, version }) => `${id} ${version} `).join("");
   const changedAt = Math.max(...items.map(({ updatedAt }) => Date.parse(updatedAt)));
   const now = Date.now();
   const at = changedAt > now - MAX_AGE_MS && changedAt <= now ? changedAt : now;
   const time = Math.floor(at).toString(16).padStart(12, "0");
-  const variant = (0x8 | (Number.parseInt(digest.slice(3, 4), 16) & 0x3)).toString(16);
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${digest.slice(0, 3)}-${variant}${digest.slice(4, 7)}-${digest.slice(7, 19)}`;
+  return idFrom(`${time.slice(0, 8)}-${time.slice(8)}`, sent);
 }
