@@ -120,7 +120,7 @@ function createConnection(socket: Socket, options: ConnectionOptions): NewConnec
       const silent = (): void => lose(new Error(`PostgreSQL did not answer within ${answerTimeoutMs} ms.`));
       const silence = setTimeout(silent, answerTimeoutMs);
       try {
-        return await unlessAborted(send(client, statement), ended.signal);
+        return withoutHoles(await unlessAborted(send(client, statement), ended.signal));
       } catch (error) {
         const found = recogniseError(error);
         if (found?.kind !== "server" || found.severity !== "ERROR") lose(error);
@@ -150,6 +150,14 @@ function send(client: Client, statement: Statement | Script): PromiseLike<Result
   const query = client.unsafe<Record<string, unknown>[]>(text, parameters, oneStatement);
   // Whoever asks for lists reads them as such.
   return rowsAsArrays ? (query.values() as PromiseLike<unknown> as PromiseLike<ResultRows>) : query;
+}
+
+// Behind a statement that failed after its first rows, `postgres` leaves as many places of the next result empty:
+// https://github.com/porsager/postgres/issues/1181
+function withoutHoles(rows: ResultRows): ResultRows {
+  const first = rows.findIndex((row) => row !== undefined);
+  if (first > 0) (rows as unknown as unknown[]).splice(0, first);
+  return rows;
 }
 
 interface OptionsWithSocket extends postgres.Options<{ int8: postgres.PostgresType<bigint> }> {

@@ -63,6 +63,10 @@ const expected: Readonly<Record<ScenarioName, Readonly<Record<SubjectName, Expec
     postgres: { reserved: "hung" },
     database: { reserved: "ok" },
   },
+  "#1119 #1181 the statement after one that failed behind its first rows": {
+    postgres: { failed: "22012", rows: [null, null, { one: 1 }] },
+    database: { failed: "22012", rows: [{ one: 1 }] },
+  },
   "a text of two statements": { postgres: { text: "ok" }, database: { text: "42601" } },
   "a value that can't be sent, between two statements that can": {
     postgres: {

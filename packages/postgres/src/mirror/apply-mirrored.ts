@@ -57,5 +57,9 @@ async function applyTogether(
     values: [`[${json.join(",")}]`],
     prepare: true,
   });
+  // Each is held to be what became of the item in its place.
+  if (rows.length !== items.length) {
+    throw new TypeError(`${items.length} items were applied, and PostgreSQL gave ${rows.length} answers.`);
+  }
   return rows as unknown as readonly Applied[];
 }

@@ -153,6 +153,33 @@ it("parks what is refused for good, says which, and goes on with the rest", asyn
   expect(await outbox.backlog()).toEqual({ pending: 0, parked: 0, oldestAgeMs: 0 });
 });
 
+it("keeps what it can't find here, and says which that is", async () => {
+  const lost = idOf(9);
+  await runSql(
+    pair.east.ownerUrl,
+    `INSERT INTO tandem.outbox (aggregate, id, version) VALUES ('note', '${lost}', 3)`,
+  );
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(1)}', 'one')`);
+  startTestRelay();
+  await mirrored();
+  expect(await outbox.backlog()).toMatchObject({ pending: 0, parked: 1 });
+  const parked = log.filter(({ msg }) => msg === "the mirror refuses this: it is parked");
+  expect(parked).toMatchObject([{ aggregate: "note", id: lost, version: 3 }]);
+});
+
+it("takes nothing for delivered of which it was not told", async () => {
+  await write(`INSERT INTO notes (id, title) VALUES ('${idOf(1)}', 'one'), ('${idOf(2)}', 'two')`);
+  const deliver = applying("note");
+  let told = 0;
+  startTestRelay(async (items, signal) => {
+    told += 1;
+    return told === 1 ? [undefined] : deliver(items, signal);
+  });
+  await mirrored();
+  expect(told).toBeGreaterThan(1);
+  expect(log).toContainEqual(expect.objectContaining({ level: "warn" }));
+});
+
 it("tries again what refers to something that is still to come, and parks what refers to nothing", async () => {
   const held = Promise.withResolvers<void>();
   startTestRelay(async (items, signal) => {

@@ -107,32 +107,42 @@ async function bring(
     name,
     entries.map(({ id }) => id),
   );
-  const failures = await aggregate.deliver(items, signal).catch(async (error: unknown) => {
+  const failures = await deliver(aggregate, items, signal).catch(async (error: unknown) => {
     // Nobody need wait for the lease to be over.
     await outbox.postpone(name, entries, 0);
     throw error;
   });
   const byId = new Map(items.map((item, at) => [item.id, { item, failure: failures[at] }]));
-  const brought = entries.filter(({ id }) => byId.get(id)?.failure === undefined);
-  // What was sent may be newer than what was taken. Of what isn't there any more, nothing can be sent.
-  await outbox.delivered(
-    name,
-    brought.map(({ id, version }) => ({ id, version: byId.get(id)?.item.version ?? version })),
-  );
+  // What was sent may be newer than what was taken.
+  const brought = items.filter((_, at) => failures[at] === undefined);
+  await outbox.delivered(name, brought);
   let unreached: Error | undefined;
   const refused: Refused[] = [];
   for (const entry of entries) {
-    const { item, failure } = byId.get(entry.id) ?? {};
-    if (item === undefined || failure === undefined) continue;
+    const { item, failure } = byId.get(entry.id) ?? { item: undefined, failure: nothingKnown() };
+    if (failure === undefined) continue;
     if (!isOfTheItem(failure)) unreached ??= failure;
-    const awaits = aggregate.refersTo?.(item);
-    const comes = awaits !== undefined && (await outbox.has(awaits.aggregate, awaits.id));
+    const other = item === undefined ? undefined : aggregate.refersTo?.(item);
+    const comes = other !== undefined && (await outbox.has(other.aggregate, other.id));
     if (isOfTheItem(failure) && !comes && !isInTheWay(failure, entry)) {
-      refused.push({ entry, item, failure, awaits: awaits?.id });
+      const awaits = item === undefined || other === undefined ? undefined : { item, id: other.id };
+      refused.push({ entry, failure, awaits });
     } else await putOff(name, entry, failure, bringing);
   }
   if (refused.length > 0) await park(aggregate, refused, bringing);
   return { brought: brought.length, unreached };
+}
+
+async function deliver(
+  aggregate: MirroredAggregate,
+  items: readonly MirrorItem[],
+  signal: AbortSignal,
+): Promise<readonly (Error | undefined)[]> {
+  const failures = await aggregate.deliver(items, signal);
+  // What isn't said to have failed is taken for delivered: so nothing may be left unsaid.
+  if (failures.length === items.length) return failures;
+  const { name } = aggregate;
+  throw new TypeError(`${items.length} of ${name} were sent, and ${failures.length} results came of them.`);
 }
 
 async function putOff(
@@ -154,10 +164,15 @@ async function putOff(
 
 interface Refused {
   readonly entry: OutboxEntry;
-  readonly item: MirrorItem;
   readonly failure: Error;
-  /** What it refers to. */
-  readonly awaits: string | undefined;
+  /** What it is, and the id of what it refers to. */
+  readonly awaits: { readonly item: MirrorItem; readonly id: string } | undefined;
+}
+
+// No trigger of ours lets that happen.
+function nothingKnown(): HandlerError {
+  const message = "Neither the row nor its deletion is known here: compare the two sides (VerifyMirror).";
+  return new HandlerError({ reason: "INVALID_REQUEST", message });
 }
 
 async function park(
@@ -168,18 +183,18 @@ async function park(
   const { outbox, limits, signal, logger } = bringing;
   const { name } = aggregate;
   for (const { entry, failure, awaits } of refused) {
-    await outbox.park(name, entry, { refusal: failure.message, awaits, forMs: limits.parkedRetryMs });
+    const parking = { refusal: failure.message, awaits: awaits?.id, forMs: limits.parkedRetryMs };
+    await outbox.park(name, entry, parking);
   }
   // What one of them refers to may have come there after the refusal and before it was parked: nobody would release it.
-  const awaiting = refused.filter(({ awaits }) => awaits !== undefined);
+  const awaiting = refused.flatMap(({ awaits }) => (awaits === undefined ? [] : [awaits.item]));
   const failures = await deliverAgain(aggregate, awaiting, signal);
   await outbox.delivered(
     name,
-    awaiting.filter((_, at) => failures[at] === undefined).map(({ item }) => item),
+    awaiting.filter((_, at) => failures[at] === undefined),
   );
-  for (const each of refused) {
-    const { entry, awaits } = each;
-    const failure = awaits === undefined ? each.failure : failures[awaiting.indexOf(each)];
+  for (const { entry, awaits, failure: first } of refused) {
+    const failure = awaits === undefined ? first : failures[awaiting.indexOf(awaits.item)];
     if (failure === undefined) continue;
     if (!isOfTheItem(failure)) {
       await putOff(name, entry, failure, bringing);
@@ -194,12 +209,11 @@ async function park(
 
 async function deliverAgain(
   aggregate: MirroredAggregate,
-  refused: readonly Refused[],
+  items: readonly MirrorItem[],
   signal: AbortSignal,
 ): Promise<readonly (Error | undefined)[]> {
-  if (refused.length === 0) return [];
-  const items = refused.map(({ item }) => item);
-  return aggregate.deliver(items, signal).catch((error: unknown) => {
+  if (items.length === 0) return [];
+  return deliver(aggregate, items, signal).catch((error: unknown) => {
     if (!isCallError(error)) throw error;
     return items.map(() => error);
   });

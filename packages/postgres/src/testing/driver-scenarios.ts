@@ -122,6 +122,11 @@ export const scenarios = {
     reserved: await endOf(fresh.reserve(() => Promise.resolve())),
   }),
 
+  "#1119 #1181 the statement after one that failed behind its first rows": async ({ subject, endOf }) => ({
+    failed: await endOf(subject.run("SELECT 1 / (3 - i) FROM generate_series(1, 5) i")),
+    rows: await subject.run("SELECT 1 AS one"),
+  }),
+
   "a text of two statements": async ({ subject, endOf }) => ({
     text: await endOf(subject.run("SELECT 1; SELECT 2")),
   }),
