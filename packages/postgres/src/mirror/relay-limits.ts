@@ -2,6 +2,8 @@
 export interface RelayLimits {
   /** How many are taken, and sent, at once. */
   readonly batchSize: number;
+  /** How many batches are under way while there is more than one. */
+  readonly batchesAtOnce: number;
   /**
    * How long what is taken is its alone. What a relay that died leaves waits for so long; where a batch takes longer,
    * another relay sends it as well, which does no harm.
@@ -18,6 +20,7 @@ export interface RelayLimits {
 
 export const defaultRelayLimits: RelayLimits = {
   batchSize: 500,
+  batchesAtOnce: 2,
   leaseMs: 5_000,
   pollIntervalMs: 1_000,
   minRetryMs: 100,

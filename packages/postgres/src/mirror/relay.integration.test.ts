@@ -287,6 +287,28 @@ it("parks nothing where the other side lets it in no more, and says what it does
   await mirrored();
 });
 
+it("has two batches of a backlog under way at once, and one of what is written now and then", async () => {
+  const underWay: number[] = [];
+  let now = 0;
+  const deliver: Deliver = async (items, signal) => {
+    now += 1;
+    underWay.push(now);
+    const results = await applying("note")(items, signal);
+    now -= 1;
+    return results;
+  };
+  await write(`INSERT INTO notes (id, title) SELECT gen_random_uuid(), 'n' FROM generate_series(1, 40)`);
+  startTestRelay(deliver, { batchSize: 5 });
+  await mirrored();
+  expect(Math.max(...underWay)).toBe(2);
+  underWay.length = 0;
+  for (const number of [1, 2, 3]) {
+    await write(`INSERT INTO notes (id, title) VALUES ('${idOf(number)}', 'n')`);
+    await mirrored();
+  }
+  expect(underWay).toEqual([1, 1, 1]);
+});
+
 it("brings what refers to others while there are always some of those", async () => {
   let writing = true;
   let version = 0;

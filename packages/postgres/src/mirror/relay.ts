@@ -44,16 +44,19 @@ export function startRelay(options: RelayOptions): Relay {
   const wake = (): void => awake.resolve();
   const running = (async (): Promise<void> => {
     let failures = 0;
+    let atOnce = 1;
     while (!stopped.signal.aborted) {
       awake = Promise.withResolvers<void>();
       try {
-        const moved = await bringAll(options, limits, stopped.signal);
+        const { taken, filled } = await bringAtOnce(atOnce, options, limits, stopped.signal);
         if (failures > 0) logger.info({ failures }, "the mirror is reached again");
         failures = 0;
-        if (!moved) await restFor(limits.pollIntervalMs, stopped.signal, awake.promise);
+        atOnce = filled ? limits.batchesAtOnce : 1;
+        if (taken === 0) await restFor(limits.pollIntervalMs, stopped.signal, awake.promise);
       } catch (error) {
         if (stopped.signal.aborted) return;
         failures += 1;
+        atOnce = 1;
         const err = isCallError(error) ? error : translateDatabaseError(error);
         if (failures === 1) logger.warn({ err }, "the mirror can't be brought up to date: it is tried again");
         await restFor(backOff(failures, limits), stopped.signal);
@@ -69,13 +72,37 @@ export function startRelay(options: RelayOptions): Relay {
   };
 }
 
+interface Taken {
+  readonly taken: number;
+  /** Whether there was as much of one as goes into a batch: there may well be more. */
+  readonly filled: boolean;
+}
+
+/** Of a backlog, one batch is read, or struck off, here while another one is on its way. */
+async function bringAtOnce(
+  count: number,
+  options: RelayOptions,
+  limits: RelayLimits,
+  signal: AbortSignal,
+): Promise<Taken> {
+  const bringing = Array.from({ length: count }, () => bringAll(options, limits, signal));
+  // None is left behind that goes on by itself.
+  await Promise.allSettled(bringing);
+  const all = await Promise.all(bringing);
+  return {
+    taken: all.reduce((sum, { taken }) => sum + taken, 0),
+    filled: all.some(({ filled }) => filled),
+  };
+}
+
 /**
- * Takes a batch of each aggregate that has one, and brings it. Says whether there was one. What fills a batch goes on first,
- * since others may refer to it; a few that keep coming hold up nobody.
+ * Takes a batch of each aggregate that has one, and brings it. What fills a batch goes on first, since others may refer to
+ * it; a few that keep coming hold up nobody.
  */
-async function bringAll(options: RelayOptions, limits: RelayLimits, signal: AbortSignal): Promise<boolean> {
+async function bringAll(options: RelayOptions, limits: RelayLimits, signal: AbortSignal): Promise<Taken> {
   const { outbox, aggregates } = options;
   let [taken, brought] = [0, 0];
+  let filled = false;
   let unreached: Error | undefined;
   for (const aggregate of aggregates) {
     const entries = await outbox.take(aggregate.name, { limit: limits.batchSize, leaseMs: limits.leaseMs });
@@ -84,11 +111,13 @@ async function bringAll(options: RelayOptions, limits: RelayLimits, signal: Abor
     const result = await bring(aggregate, entries, { ...options, limits, signal });
     brought += result.brought;
     unreached ??= result.unreached;
-    if (entries.length === limits.batchSize && result.brought > 0) break;
+    const full = entries.length === limits.batchSize;
+    filled ||= full;
+    if (full && result.brought > 0) break;
   }
   // Nothing was taken there, and nothing can be said against any of it: the other side is not up to it.
   if (unreached !== undefined && brought === 0) throw unreached;
-  return taken > 0;
+  return { taken, filled };
 }
 
 interface Bringing extends RelayOptions {
