@@ -79,4 +79,5 @@ export type { Transaction, TransactionOptions } from "./transaction.ts";
 export { isStalePlan, recogniseError } from "./foreign-error.ts";
 export { timeoutSettings, type Timeouts } from "./timeout-settings.ts";
 export { translateDatabaseError, type TranslateOptions } from "./translate-database-error.ts";
+export { startUpkeep, type Upkeep } from "./upkeep.ts";
 export { whilePassing } from "./while-passing.ts";

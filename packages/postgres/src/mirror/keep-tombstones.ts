@@ -1,8 +1,7 @@
-import { type Logger, settlesWithin } from "@tandem/rpc";
-import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "@tandem/rpc";
 import type { Database } from "../create-database.ts";
-import { postgresLimits } from "../limits.ts";
 import { translateDatabaseError } from "../translate-database-error.ts";
+import { startUpkeep } from "../upkeep.ts";
 
 const INTERVAL_MS = 60 * 60_000;
 const BATCH = 1_000;
@@ -17,24 +16,14 @@ export function keepTombstones(options: {
   readonly intervalMs?: number;
 }): AsyncDisposable {
   const { database, logger, intervalMs = INTERVAL_MS } = options;
-  const stopped = new AbortController();
-  const { signal } = stopped;
-  const keeping = (async (): Promise<void> => {
-    do {
-      try {
-        while (!signal.aborted && (await forgetSome(database)) === BATCH);
-      } catch (error) {
-        if (signal.aborted) return;
-        logger.warn({ err: translateDatabaseError(error).cause }, "old tombstones could not be forgotten");
-      }
-    } while (await delay(intervalMs, true, { signal, ref: false }).catch(() => false));
-  })();
-  return {
-    async [Symbol.asyncDispose]() {
-      stopped.abort();
-      await settlesWithin(keeping, postgresLimits.stopTimeoutMs);
+  return startUpkeep({
+    work: async (signal) => {
+      while (!signal.aborted && (await forgetSome(database)) === BATCH);
     },
-  };
+    failed: (error) =>
+      logger.warn({ err: translateDatabaseError(error).cause }, "old tombstones could not be forgotten"),
+    intervalMs,
+  });
 }
 
 async function forgetSome({ sql }: Pick<Database, "sql">): Promise<number> {

@@ -1,8 +1,8 @@
-import { type Logger, settlesWithin } from "@tandem/rpc";
-import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "@tandem/rpc";
 import type { Database } from "../create-database.ts";
 import { postgresLimits } from "../limits.ts";
 import { translateDatabaseError } from "../translate-database-error.ts";
+import { startUpkeep } from "../upkeep.ts";
 import { whilePassing } from "../while-passing.ts";
 
 /**
@@ -35,24 +35,12 @@ export async function keepReceipts(options: {
     }
   };
   await whilePassing(once, options.signal);
-  const stopped = new AbortController();
-  const keeping = (async (): Promise<void> => {
-    let restMs = intervalMs;
-    while (await delay(restMs, true, { signal: stopped.signal, ref: false }).catch(() => false)) {
-      try {
-        await once();
-        restMs = intervalMs;
-      } catch (error) {
-        logger.warn({ err: translateDatabaseError(error).cause }, "the receipts could not be kept in order");
-        restMs = retryMs;
-      }
-    }
-  })();
-  return {
-    async [Symbol.asyncDispose]() {
-      stopped.abort();
-      // What hangs on a link that has gone silent ends with its connection.
-      await settlesWithin(keeping, postgresLimits.stopTimeoutMs);
-    },
-  };
+  return startUpkeep({
+    work: once,
+    failed: (error) =>
+      logger.warn({ err: translateDatabaseError(error).cause }, "the receipts could not be kept in order"),
+    intervalMs,
+    retryMs,
+    firstMs: intervalMs,
+  });
 }
