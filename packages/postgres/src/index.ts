@@ -33,12 +33,8 @@ export {
 export { type Moved, moveAuthority, type MoveOptions } from "./mirror/move-authority.ts";
 export { type MirroredAggregate, type Relay, type RelayOptions, startRelay } from "./mirror/relay.ts";
 export { defaultRelayLimits, type RelayLimits } from "./mirror/relay-limits.ts";
-export {
-  type Finding,
-  type RepairDirection,
-  verifyMirror,
-  type VerifyOptions,
-} from "./mirror/verify-mirror.ts";
+export type { RepairDirection } from "./mirror/repair-row.ts";
+export { type Finding, verifyMirror, type VerifyOptions } from "./mirror/verify-mirror.ts";
 export { openDatabase, type OpenDatabase, type OpenDatabaseOptions } from "./open-database.ts";
 export { migrate, type MigrateOptions, type MigrateResult, type MigrationProgress } from "./migrate.ts";
 export { MigrationError, type MigrationFailure } from "./migration-error.ts";

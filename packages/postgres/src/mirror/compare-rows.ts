@@ -1,4 +1,5 @@
 import type { RowVersion } from "./mirror-side.ts";
+import type { MirrorItem } from "./outbox.ts";
 
 /** What is wrong with a row of the mirror. */
 export type FindingKind = "missing" | "stale" | "different" | "orphan" | "newer";
@@ -20,3 +21,17 @@ export function compareRows({ decided, mirrored }: RowPair): FindingKind | undef
   if (decided.version > mirrored.version) return isThere ? "stale" : "missing";
   return isHere && isThere && Buffer.compare(decided.digest, mirrored.digest) === 0 ? undefined : "different";
 }
+
+/** The same of rows that were read with what is in them. */
+export function compareItems({
+  decided,
+  mirrored,
+}: {
+  readonly decided: MirrorItem | undefined;
+  readonly mirrored: MirrorItem | undefined;
+}): FindingKind | undefined {
+  return compareRows({ decided: toRow(decided), mirrored: toRow(mirrored) });
+}
+
+const toRow = (item: MirrorItem | undefined) =>
+  item && { version: item.version, deleted: item.state === undefined, digest: Buffer.from(item.state ?? "") };

@@ -266,7 +266,8 @@ const ofTheItem: ReadonlySet<string> = new Set<Reason>([
   "RAISED",
 ]);
 
-function isOfTheItem(failure: Error): boolean {
+/** Whether a row was refused for its own sake: another one may well be taken. */
+export function isOfTheItem(failure: unknown): boolean {
   return failure instanceof HandlerError && ofTheItem.has(failure.reason);
 }
 

@@ -1,12 +1,13 @@
 import { createLogger, HandlerError } from "@tandem/rpc";
 import { runSql, waitFor } from "@tandem/testkit";
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createMirroredPair, type MirroredPair } from "../testing/mirrored-pair.ts";
 import { type Applied, applyMirrored } from "./apply-mirrored.ts";
 import { createDatabaseSide, type MirrorSide } from "./mirror-side.ts";
 import { createOutbox } from "./outbox.ts";
 import { type Relay, startRelay } from "./relay.ts";
-import { type Finding, type RepairDirection, verifyMirror } from "./verify-mirror.ts";
+import type { RepairDirection } from "./repair-row.ts";
+import { type Finding, verifyMirror } from "./verify-mirror.ts";
 
 let pair: MirroredPair;
 let east: MirrorSide;
@@ -103,6 +104,19 @@ it("mends what the authority knows better, and leaves what the mirror has newer"
   expect(countOf(await verify())).toEqual({ newer: 2 });
 });
 
+it("mends children that are wrong though their version is right, and those that stand where others belong", async () => {
+  await spoil(`
+    UPDATE notes SET version = version - 1 WHERE title IN ('n3', 'n4', 'n5');
+    UPDATE note_lines SET text = 'other' WHERE place = 'n3';
+    UPDATE note_lines SET place = 'elsewhere' WHERE place = 'n4';
+    UPDATE note_lines SET place = 'n4', updated_at = now() WHERE place = 'n5';
+  `);
+  const found = await verify("follow authority");
+  expect(found).toHaveLength(3);
+  expect(found.every(({ repaired }) => repaired)).toBe(true);
+  expect(await verify()).toEqual([]);
+});
+
 it("gives back to the authority what it has lost, above every version that was seen", async () => {
   const [lost] = await runSql(pair.east.url, "SELECT id::text, version::int FROM notes WHERE title = 'n20'");
   // As if an old backup had been restored: rows are gone, or as they were, and nothing remembers.
@@ -123,6 +137,29 @@ it("gives back to the authority what it has lost, above every version that was s
   );
   expect(again?.["title"]).toBe("n20");
   expect(Number(again?.["version"])).toBeGreaterThan(Number(lost?.["version"]));
+});
+
+describe("what the mirror has refused", () => {
+  beforeEach(async () => {
+    await runSql(pair.west.ownerUrl, "ALTER TABLE notes ADD CONSTRAINT refusing CHECK (title <> 'refused')");
+    await using _ = startTestRelay();
+    await runSql(
+      pair.east.url,
+      `UPDATE notes SET title = 'refused' WHERE title = 'n1000';
+       INSERT INTO notes (id, title) VALUES (gen_random_uuid(), 'refused')`,
+    );
+    const isParked = async (): Promise<boolean> => (await east.backlog()).parked === 2;
+    await waitFor(isParked, { describe: "them to be parked", timeoutMs: 20_000 });
+  });
+  afterEach(() => runSql(pair.west.ownerUrl, "ALTER TABLE notes DROP CONSTRAINT refusing"));
+
+  it("stays parked while it is refused, and holds up no other's repair", async () => {
+    await drift();
+    const found = await verify("follow authority");
+    expect(countOf(found.filter(({ repaired }) => !repaired))).toEqual({ stale: 1, missing: 1, newer: 2 });
+    expect(await east.backlog()).toMatchObject({ parked: 2 });
+    expect(countOf(await verify())).toEqual({ stale: 1, missing: 1, newer: 2 });
+  });
 });
 
 it("gives no false alarm while rows are written, and finds what is wrong among them", async () => {

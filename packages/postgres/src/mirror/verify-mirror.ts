@@ -1,10 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { compareRows, type FindingKind } from "./compare-rows.ts";
+import { compareItems, compareRows, type FindingKind } from "./compare-rows.ts";
 import type { MirrorSide, RowSelection, RowVersion, Within } from "./mirror-side.ts";
 import type { MirrorItem } from "./outbox.ts";
-
-/** In which direction what is found is mended: the side that decides may be the one that lost rows. */
-export type RepairDirection = "none" | "follow authority" | "recover authority";
+import { type RepairDirection, repairRow } from "./repair-row.ts";
 
 export interface VerifyOptions {
   readonly decides: MirrorSide;
@@ -147,11 +145,11 @@ async function* confirmed(
     const theirs = itemsById(await options.mirror.read(aggregate, some));
     for (const id of some) {
       const [decided, mirrored] = [ours.get(id), theirs.get(id)];
-      const kind = compareRows({ decided: toRow(decided), mirrored: toRow(mirrored) });
+      const kind = compareItems({ decided, mirrored });
       const first = suspects.get(id);
       if (kind === undefined || first === undefined || hasMovedOn(kind, first, { decided, mirrored }))
         continue;
-      const repaired = await repair(options, aggregate, { id, kind, decided, mirrored });
+      const repaired = await repairRow(options, aggregate, { id, kind, decided, mirrored });
       yield { aggregate, id, kind, repaired };
     }
   }
@@ -172,9 +170,6 @@ async function settle({ decides, settleMs, signal }: VerifyOptions): Promise<voi
 const itemsById = (items: readonly MirrorItem[]): ReadonlyMap<string, MirrorItem> =>
   new Map(items.map((item) => [item.id, item]));
 
-const toRow = (item: MirrorItem | undefined) =>
-  item && { version: item.version, deleted: item.state === undefined, digest: Buffer.from(item.state ?? "") };
-
 /** Whether the one that was behind has come as far, by now, as the other one was when they were first compared. */
 function hasMovedOn(
   kind: FindingKind,
@@ -188,39 +183,4 @@ function hasMovedOn(
       ? [first.mirrored, first.decided, now.decided?.version]
       : [first.decided, first.mirrored, now.mirrored?.version];
   return ahead <= behind || (current ?? 0n) >= ahead;
-}
-
-/** Says whether it has made the two sides agree. */
-async function repair(
-  { decides, mirror, repair: direction }: VerifyOptions,
-  aggregate: string,
-  {
-    id,
-    kind,
-    decided,
-    mirrored,
-  }: {
-    readonly id: string;
-    readonly kind: FindingKind;
-    readonly decided: MirrorItem | undefined;
-    readonly mirrored: MirrorItem | undefined;
-  },
-): Promise<boolean> {
-  if (direction === "none") return false;
-  const isAhead = kind === "newer" || kind === "orphan";
-  if (direction === "recover authority") {
-    if (!isAhead || mirrored === undefined) return false;
-    await decides.recover(aggregate, mirrored);
-  } else if (kind === "orphan" && mirrored !== undefined) {
-    await mirror.apply(aggregate, { id, version: mirrored.version + 1n, state: undefined });
-    return true;
-  } else if (kind === "newer" || decided === undefined) {
-    return false;
-  } else if (kind === "different") {
-    // The same version of two contents: only a higher one is taken.
-    await decides.recover(aggregate, decided);
-  }
-  const [current] = await decides.read(aggregate, [id]);
-  if (current !== undefined) await mirror.apply(aggregate, current);
-  return true;
 }
