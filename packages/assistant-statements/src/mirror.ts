@@ -89,6 +89,20 @@ export const authorityStatements = {
     sql: `SELECT ${AUTHORITY} FROM tandem.call_off_move($1, $2)`,
     result: authorityRow,
   }),
+  /** What the gateway has refused of an aggregate, a page of it. */
+  parked: defineStatement({
+    name: "authority.parked",
+    params: { aggregate: "text", after: "uuid | null", maxRows: "int4" },
+    sql: `SELECT id, version FROM tandem.parked($1, $2, $3)`,
+    result: { id: "uuid", version: "int8" },
+  }),
+  /** The gateway has come to these versions, though it has refused them before. */
+  release: defineStatement({
+    name: "authority.release_parked",
+    params: { aggregate: "text", ids: "uuid[]", versions: "int8[]" },
+    sql: `SELECT true AS released FROM tandem.release_parked($1, $2, $3)`,
+    result: { released: "bool" },
+  }),
   backlog: defineStatement({
     name: "authority.backlog",
     sql: `SELECT pending, parked, oldest_seconds AS "oldestSeconds", clock_timestamp()::text AS now FROM tandem.backlog()`,

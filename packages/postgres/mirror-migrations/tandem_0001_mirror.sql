@@ -46,6 +46,24 @@ BEGIN ATOMIC
 	FROM tandem.outbox;
 END;
 --> statement-breakpoint
+-- What is parked of an aggregate, in the order of the ids, behind one of them.
+CREATE FUNCTION tandem.parked(of_aggregate text, after uuid, max_rows integer) RETURNS TABLE (id uuid, version bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT o.id, o.version FROM tandem.outbox o
+	WHERE o.aggregate = of_aggregate AND o.refusal IS NOT NULL AND (after IS NULL OR o.id > after)
+	ORDER BY o.id LIMIT max_rows;
+END;
+--> statement-breakpoint
+-- The mirror has come to these versions otherwise: they are parked no more, and what awaits one of them is tried again.
+CREATE FUNCTION tandem.release_parked(of_aggregate text, ids uuid[], versions bigint[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	UPDATE tandem.outbox SET refusal = NULL, awaits = NULL, attempts = 0, due_at = clock_timestamp() WHERE awaits = ANY (ids);
+	DELETE FROM tandem.outbox o USING unnest(ids, versions) AS there (id, version)
+	WHERE o.aggregate = of_aggregate AND o.id = there.id AND o.version <= there.version AND o.refusal IS NOT NULL;
+END;
+--> statement-breakpoint
 -- What was deleted, so that nothing that comes late brings it back.
 CREATE TABLE tandem.tombstones (
 	aggregate text NOT NULL,

@@ -18,6 +18,7 @@ export { keepTombstones } from "./mirror/keep-tombstones.ts";
 export { mirrorMigrationsFolder } from "./mirror/migrations-folder.ts";
 export {
   type Backlog,
+  type Brought,
   createOutbox,
   type MirrorItem,
   type Outbox,

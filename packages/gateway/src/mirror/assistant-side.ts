@@ -43,6 +43,12 @@ export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
       const { pending, parked, oldestSeconds } = await status();
       return { pending: Number(pending), parked: Number(parked), oldestAgeMs: oldestSeconds * 1_000 };
     },
+    parked: (aggregate, { after = null, maxRows }) =>
+      ask(callable(authorityStatements.parked)({ aggregate, after, maxRows })),
+    release: async (aggregate, brought) => {
+      const [ids, versions] = [brought.map(({ id }) => id), brought.map(({ version }) => version)];
+      await run(callable(authorityStatements.release)({ aggregate, ids, versions }));
+    },
     now: async () => (await status()).now,
     digests: async (aggregate, within) => {
       const rows = await ask(callable(of(aggregate).digests)(within));

@@ -5,7 +5,7 @@ import { type Authority, readAuthority } from "./authority.ts";
 import type { SqlValue } from "../sql.ts";
 import { translateDatabaseError } from "../translate-database-error.ts";
 import { checkedAggregate } from "./checked-aggregate.ts";
-import { type Backlog, createOutbox, type MirrorItem } from "./outbox.ts";
+import { type Backlog, type Brought, createOutbox, type MirrorItem } from "./outbox.ts";
 
 /** What the rows of a part of all ids come to on one side. */
 export interface BucketDigest {
@@ -53,6 +53,13 @@ export interface MirrorSide {
   /** All is as it was, unless the move came to its end. */
   callOffMove(epoch: bigint, move: string): Promise<Authority>;
   backlog(): Promise<Backlog>;
+  /** What its mirror has refused, in the order of the ids: those behind one of them, and so many at most. */
+  parked(
+    aggregate: string,
+    page: { readonly after: string | undefined; readonly maxRows: number },
+  ): Promise<readonly Brought[]>;
+  /** Its mirror has these versions, though it has refused them before: they are parked no more. */
+  release(aggregate: string, brought: readonly Brought[]): Promise<void>;
   /** Its clock, in PostgreSQL's form. */
   now(): Promise<string>;
   digests(aggregate: string, within: Within): Promise<readonly BucketDigest[]>;
@@ -82,6 +89,16 @@ export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "
     endMove: (epoch, move, to) => asAuthority("tandem.end_move($1, $2, $3)", [epoch, move, to]),
     callOffMove: (epoch, move) => asAuthority("tandem.call_off_move($1, $2)", [epoch, move]),
     backlog: () => outbox.backlog(),
+    parked: async (aggregate, { after, maxRows }) => {
+      const text = "SELECT id::text, version FROM tandem.parked($1, $2, $3)";
+      return (await call(text, [aggregate, after ?? null, maxRows])) as unknown as readonly Brought[];
+    },
+    release: async (aggregate, brought) => {
+      const [ids, versions] = [brought.map(({ id }) => id), brought.map(({ version }) => version)];
+      // As PostgreSQL writes a list.
+      const values = [aggregate, `{${ids.join(",")}}`, `{${versions.join(",")}}`];
+      await call("SELECT tandem.release_parked($1, $2, $3)", values);
+    },
     now: async () => {
       const [row] = await sql<{ now: string }>`SELECT clock_timestamp()::text AS now`;
       return row?.now ?? "";

@@ -151,7 +151,26 @@ describe("what the mirror has refused", () => {
     const isParked = async (): Promise<boolean> => (await east.backlog()).parked === 2;
     await waitFor(isParked, { describe: "them to be parked", timeoutMs: 20_000 });
   });
-  afterEach(() => runSql(pair.west.ownerUrl, "ALTER TABLE notes DROP CONSTRAINT refusing"));
+  const accept = () => runSql(pair.west.ownerUrl, "ALTER TABLE notes DROP CONSTRAINT IF EXISTS refusing");
+  afterEach(accept);
+
+  it("is parked no more when it has been repaired", async () => {
+    await accept();
+    expect(countOf(await verify())).toEqual({ stale: 1, missing: 1 });
+    expect(await east.backlog()).toMatchObject({ pending: 0, parked: 2 });
+    await verify("follow authority");
+    expect(await east.backlog()).toMatchObject({ pending: 0, parked: 0 });
+    expect(await verify()).toEqual([]);
+  });
+
+  it("is parked no more either where whoever repaired it came no further", async () => {
+    await accept();
+    const rows = await runSql(pair.east.url, "SELECT id::text FROM notes WHERE title = 'refused'");
+    const ids = rows.map(({ id }) => String(id));
+    for (const item of await east.read("note", ids)) await west.apply("note", item);
+    expect(await verify("follow authority")).toEqual([]);
+    expect(await east.backlog()).toMatchObject({ pending: 0, parked: 0 });
+  });
 
   it("stays parked while it is refused, and holds up no other's repair", async () => {
     await drift();

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { compareItems, compareRows, type FindingKind } from "./compare-rows.ts";
 import type { MirrorSide, RowSelection, RowVersion, Within } from "./mirror-side.ts";
 import type { MirrorItem } from "./outbox.ts";
+import { releaseParked } from "./release-parked.ts";
 import { type RepairDirection, repairRow } from "./repair-row.ts";
 
 export interface VerifyOptions {
@@ -56,6 +57,7 @@ export async function* verifyMirror(options: VerifyOptions): AsyncGenerator<Find
       suspects.clear();
     }
     yield* confirmed(options, aggregate, suspects);
+    if (options.repair !== "none") await releaseParked(options, aggregate);
   }
   return compared;
 }
