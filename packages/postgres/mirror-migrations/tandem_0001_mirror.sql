@@ -449,7 +449,14 @@ BEGIN
 		LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC'
 		AS $body$
 		#variable_conflict use_column
+		DECLARE
+			held bigint;
 		BEGIN
+			SELECT r.version INTO held FROM %2$s r WHERE r.id = aggregate_id FOR UPDATE;
+			-- It has been written since it was looked at.
+			IF held > seen_version THEN
+				RETURN;
+			END IF;
 			IF state IS NULL THEN
 				UPDATE %2$s r SET version = seen_version WHERE r.id = aggregate_id AND r.version < seen_version;
 				%3$s

@@ -67,7 +67,7 @@ export interface MirrorSide {
   read(aggregate: string, ids: readonly string[]): Promise<readonly MirrorItem[]>;
   /** Brings the mirror to a version of the other side's. */
   apply(aggregate: string, item: BroughtItem): Promise<void>;
-  /** Makes the side that decides what its mirror has, above the version that is given. */
+  /** Makes the side that decides what its mirror has, above the version that is given; nothing where it has a later one. */
   recover(aggregate: string, item: BroughtItem): Promise<void>;
 }
 

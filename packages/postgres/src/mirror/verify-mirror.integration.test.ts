@@ -57,10 +57,14 @@ function startTestRelay(): Relay {
 const spoil = (text: string): Promise<unknown> =>
   runSql(pair.west.ownerUrl, `SET ROLE verify_test_west_mirror; ${text}`);
 
-async function verify(repair: RepairDirection = "none", settleMs = 10): Promise<readonly Finding[]> {
+async function verify(
+  repair: RepairDirection = "none",
+  settleMs = 10,
+  decides = east,
+): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   const { signal } = new AbortController();
-  const verifying = verifyMirror({ decides: east, mirror: west, aggregates, repair, settleMs, signal });
+  const verifying = verifyMirror({ decides, mirror: west, aggregates, repair, settleMs, signal });
   for await (const finding of verifying) findings.push(finding);
   return findings;
 }
@@ -102,6 +106,21 @@ it("mends what the authority knows better, and leaves what the mirror has newer"
   const found = await verify("follow authority");
   expect(found.filter(({ repaired }) => !repaired).map(({ kind }) => kind)).toEqual(["newer", "newer"]);
   expect(countOf(await verify())).toEqual({ newer: 2 });
+});
+
+it("undoes nothing that is written while it repairs", async () => {
+  await spoil("UPDATE notes SET title = 'other' WHERE title = 'n5'");
+  const busy: MirrorSide = {
+    ...east,
+    recover: async (aggregate, item) => {
+      await runSql(pair.east.url, "UPDATE notes SET title = 'written meanwhile' WHERE title = 'n5'");
+      await east.recover(aggregate, item);
+    },
+  };
+  expect(countOf(await verify("follow authority", 10, busy))).toEqual({ different: 1 });
+  for (const { url } of [pair.east, pair.west]) {
+    expect(await runSql(url, "SELECT FROM notes WHERE title = 'written meanwhile'")).toHaveLength(1);
+  }
 });
 
 it("mends children that are wrong though their version is right, and those that stand where others belong", async () => {
