@@ -89,6 +89,13 @@ export const authorityStatements = {
     sql: `SELECT ${AUTHORITY} FROM tandem.call_off_move($1, $2)`,
     result: authorityRow,
   }),
+  /** Which of these are on their way to the gateway. */
+  pending: defineStatement({
+    name: "authority.pending",
+    params: { aggregate: "text", ids: "uuid[]" },
+    sql: `SELECT id FROM tandem.pending($1, $2)`,
+    result: { id: "uuid" },
+  }),
   /** What the gateway has refused of an aggregate, a page of it. */
   parked: defineStatement({
     name: "authority.parked",

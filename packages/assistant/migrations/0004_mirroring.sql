@@ -24,7 +24,7 @@ GRANT INSERT ON tandem.receipts TO assistant_app;--> statement-breakpoint
 GRANT SELECT, INSERT, UPDATE, DELETE ON assistant_ingress_invites TO assistant_dbproxy;--> statement-breakpoint
 GRANT EXECUTE ON FUNCTION
 	tandem.read_authority, tandem.backlog, tandem.begin_move, tandem.end_move, tandem.call_off_move,
-	tandem.parked, tandem.release_parked, tandem.recover_contact, tandem.recover_invite TO assistant_dbproxy;--> statement-breakpoint
+	tandem.pending, tandem.parked, tandem.release_parked, tandem.recover_contact, tandem.recover_invite TO assistant_dbproxy;--> statement-breakpoint
 SET LOCAL ROLE assistant_mirror;--> statement-breakpoint
 GRANT USAGE ON SCHEMA mirror TO assistant_dbproxy;--> statement-breakpoint
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA mirror TO assistant_dbproxy;--> statement-breakpoint

@@ -18,7 +18,7 @@ GRANT UPDATE, DELETE ON tandem.outbox TO gateway_app;--> statement-breakpoint
 GRANT DELETE ON tandem.tombstones TO gateway_app;--> statement-breakpoint
 GRANT EXECUTE ON FUNCTION
 	tandem.read_authority, tandem.backlog, tandem.begin_move, tandem.end_move, tandem.call_off_move,
-	tandem.parked, tandem.release_parked, tandem.recover_contact, tandem.recover_invite TO gateway_app;--> statement-breakpoint
+	tandem.pending, tandem.parked, tandem.release_parked, tandem.recover_contact, tandem.recover_invite TO gateway_app;--> statement-breakpoint
 -- What the gateway writes for its callers is applied once, too.
 GRANT INSERT ON tandem.receipts TO gateway_app;--> statement-breakpoint
 GRANT EXECUTE ON FUNCTION tandem.keep_receipts(interval) TO gateway_app;

@@ -46,6 +46,13 @@ BEGIN ATOMIC
 	FROM tandem.outbox;
 END;
 --> statement-breakpoint
+-- Which of these the mirror is behind with, and is being brought.
+CREATE FUNCTION tandem.pending(of_aggregate text, ids uuid[]) RETURNS TABLE (id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT o.id FROM tandem.outbox o WHERE o.aggregate = of_aggregate AND o.id = ANY (ids) AND o.refusal IS NULL;
+END;
+--> statement-breakpoint
 -- What is parked of an aggregate, in the order of the ids, behind one of them.
 CREATE FUNCTION tandem.parked(of_aggregate text, after uuid, max_rows integer) RETURNS TABLE (id uuid, version bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

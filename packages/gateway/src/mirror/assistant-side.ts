@@ -43,6 +43,10 @@ export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
       const { pending, parked, oldestSeconds } = await status();
       return { pending: Number(pending), parked: Number(parked), oldestAgeMs: oldestSeconds * 1_000 };
     },
+    pending: async (aggregate, ids) => {
+      const rows = await ask(callable(authorityStatements.pending)({ aggregate, ids }));
+      return new Set(rows.map(({ id }) => id));
+    },
     parked: (aggregate, { after = null, maxRows }) =>
       ask(callable(authorityStatements.parked)({ aggregate, after, maxRows })),
     release: async (aggregate, brought) => {

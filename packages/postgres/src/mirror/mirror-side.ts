@@ -53,6 +53,8 @@ export interface MirrorSide {
   /** All is as it was, unless the move came to its end. */
   callOffMove(epoch: bigint, move: string): Promise<Authority>;
   backlog(): Promise<Backlog>;
+  /** Which of these are on their way to its mirror. */
+  pending(aggregate: string, ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** What its mirror has refused, in the order of the ids: those behind one of them, and so many at most. */
   parked(
     aggregate: string,
@@ -89,15 +91,20 @@ export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "
     endMove: (epoch, move, to) => asAuthority("tandem.end_move($1, $2, $3)", [epoch, move, to]),
     callOffMove: (epoch, move) => asAuthority("tandem.call_off_move($1, $2)", [epoch, move]),
     backlog: () => outbox.backlog(),
+    pending: async (aggregate, ids) => {
+      const rows = await call("SELECT id::text FROM tandem.pending($1, $2)", [
+        aggregate,
+        `{${ids.join(",")}}`,
+      ]);
+      return new Set(rows.map(({ id }) => String(id)));
+    },
     parked: async (aggregate, { after, maxRows }) => {
       const text = "SELECT id::text, version FROM tandem.parked($1, $2, $3)";
       return (await call(text, [aggregate, after ?? null, maxRows])) as unknown as readonly Brought[];
     },
     release: async (aggregate, brought) => {
       const [ids, versions] = [brought.map(({ id }) => id), brought.map(({ version }) => version)];
-      // As PostgreSQL writes a list.
-      const values = [aggregate, `{${ids.join(",")}}`, `{${versions.join(",")}}`];
-      await call("SELECT tandem.release_parked($1, $2, $3)", values);
+      await call("SELECT tandem.release_parked($1, $2, $3)", [aggregate, toList(ids), toList(versions)]);
     },
     now: async () => {
       const [row] = await sql<{ now: string }>`SELECT clock_timestamp()::text AS now`;
@@ -118,9 +125,7 @@ export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "
       const text = `
         SELECT id::text, version, deleted, digest, updated_at::text AS "updatedAt"
         FROM mirror.list_${checkedAggregate(aggregate)}($1, $2, $3, $4, $5, $6)`;
-      // As PostgreSQL writes a list.
-      const inParts = parts === undefined ? null : `{${parts.join(",")}}`;
-      const values = [buckets, since, before, inParts, after ?? null, maxRows ?? null];
+      const values = [buckets, since, before, toList(parts), after ?? null, maxRows ?? null];
       return (await call(text, values)) as unknown as readonly RowVersion[];
     },
     read: (aggregate, ids) => outbox.read(aggregate, ids),
@@ -136,6 +141,11 @@ export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "
       ]);
     },
   };
+}
+
+/** As PostgreSQL writes a list. */
+function toList(values: readonly (string | number | bigint)[] | undefined): string | null {
+  return values === undefined ? null : `{${values.join(",")}}`;
 }
 
 function translating({ sql, run }: Pick<Database, "sql" | "run">): Pick<Database, "sql" | "run"> {

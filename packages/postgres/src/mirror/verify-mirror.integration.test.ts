@@ -108,6 +108,16 @@ it("mends what the authority knows better, and leaves what the mirror has newer"
   expect(countOf(await verify())).toEqual({ newer: 2 });
 });
 
+it("takes nothing for wrong that is on its way, however long that takes", async () => {
+  await runSql(
+    pair.east.url,
+    `INSERT INTO notes (id, title) VALUES (gen_random_uuid(), 'new');
+     UPDATE notes SET title = 'changed' WHERE title = 'n1';
+     DELETE FROM notes WHERE title = 'n2'`,
+  );
+  expect(await verify()).toEqual([]);
+});
+
 it("undoes nothing that is written while it repairs", async () => {
   await spoil("UPDATE notes SET title = 'other' WHERE title = 'n5'");
   const busy: MirrorSide = {

@@ -142,15 +142,17 @@ async function* confirmed(
   const ids = [...suspects.keys()];
   for (let from = 0; from < ids.length; from += MAX_IDS) {
     const some = ids.slice(from, from + MAX_IDS);
-    // In this order: what is brought in between makes the mirror seem newer, not behind.
+    // In this order: what is brought in between makes the mirror seem newer, not behind; and what isn't on its way has come.
+    const underWay = await options.decides.pending(aggregate, some);
     const ours = itemsById(await options.decides.read(aggregate, some));
     const theirs = itemsById(await options.mirror.read(aggregate, some));
     for (const id of some) {
       const [decided, mirrored] = [ours.get(id), theirs.get(id)];
       const kind = compareItems({ decided, mirrored });
       const first = suspects.get(id);
-      if (kind === undefined || first === undefined || hasMovedOn(kind, first, { decided, mirrored }))
-        continue;
+      if (kind === undefined || first === undefined) continue;
+      if (isBehind(kind) && underWay.has(id)) continue;
+      if (hasMovedOn(kind, first, { decided, mirrored })) continue;
       const repaired = await repairRow(options, aggregate, { id, kind, decided, mirrored });
       yield { aggregate, id, kind, repaired };
     }
@@ -171,6 +173,8 @@ async function settle({ decides, settleMs, signal }: VerifyOptions): Promise<voi
 
 const itemsById = (items: readonly MirrorItem[]): ReadonlyMap<string, MirrorItem> =>
   new Map(items.map((item) => [item.id, item]));
+
+const isBehind = (kind: FindingKind): boolean => kind === "missing" || kind === "stale";
 
 /** Whether the one that was behind has come as far, by now, as the other one was when they were first compared. */
 function hasMovedOn(
