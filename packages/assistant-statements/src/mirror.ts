@@ -28,8 +28,8 @@ function mirrorStatementsOf(aggregate: Aggregate) {
     }),
     digests: defineStatement({
       name: `mirror.digest_${aggregate}`,
-      params: { buckets: "int4", since: "timestamptz", before: "timestamptz" },
-      sql: `SELECT bucket, held, digest FROM mirror.digest_${aggregate}($1, $2, $3)`,
+      params: { buckets: "int4", since: "timestamptz", before: "timestamptz", parts: "int4[] | null" },
+      sql: `SELECT bucket, held, digest FROM mirror.digest_${aggregate}($1, $2, $3, $4)`,
       result: { bucket: "int4", held: "int8", digest: "bytea" },
     }),
     list: defineStatement({

@@ -271,9 +271,10 @@ $$;
 -- aggregate, which is brought to the other side as a whole. It gives
 --   mirror.apply_AGGREGATE(id, version, state)  brings the mirror to a version, or to its end where the state is null
 --   mirror.read_AGGREGATE(ids)                  what is to be brought there
---   mirror.digest_AGGREGATE(buckets, since, before)  what the two sides are compared by
---   mirror.list_AGGREGATE(buckets, since, before, parts, after, max_rows)  the same, row by row, of some buckets or all
---   tandem.recover_AGGREGATE(id, version, state)  makes the side that decides what its mirror still has
+--   mirror.digest_AGGREGATE(buckets, since, before, parts)  what the two sides are compared by, of some buckets or all
+--   mirror.list_AGGREGATE(buckets, since, before, parts, after, max_rows)  the same, row by row
+--   tandem.recover_AGGREGATE(id, version, state)  makes the side that decides what its mirror still has, where it has no
+--                                                 later version
 CREATE FUNCTION tandem.mirror_table(aggregate text, root regclass, VARIADIC children regclass[] DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -438,12 +439,14 @@ BEGIN
 	);
 	EXECUTE format(
 		$f$
-		CREATE OR REPLACE FUNCTION mirror.digest_%1$s(buckets integer, since timestamptz, before timestamptz)
+		CREATE OR REPLACE FUNCTION mirror.digest_%1$s(
+			buckets integer, since timestamptz, before timestamptz, parts integer[] DEFAULT NULL
+		)
 		RETURNS TABLE (bucket integer, held bigint, digest bytea)
 		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 		AS $body$
 			SELECT bucket, count(*), sha256(string_agg(digest, '' ORDER BY id))
-			FROM mirror.list_%1$s(buckets, since, before) WHERE NOT deleted GROUP BY bucket
+			FROM mirror.list_%1$s(buckets, since, before, parts) WHERE NOT deleted GROUP BY bucket
 		$body$
 		$f$,
 		aggregate

@@ -32,8 +32,11 @@ export interface Within {
 }
 
 /** Of these the rows of some parts, or of all. */
-export interface RowSelection extends Within {
+export interface PartsWithin extends Within {
   readonly parts?: readonly number[];
+}
+
+export interface RowSelection extends PartsWithin {
   /** Ids behind this one, and no more of them than so many. */
   readonly after?: string;
   readonly maxRows?: number;
@@ -64,7 +67,7 @@ export interface MirrorSide {
   release(aggregate: string, brought: readonly Brought[]): Promise<void>;
   /** Its clock, in PostgreSQL's form. */
   now(): Promise<string>;
-  digests(aggregate: string, within: Within): Promise<readonly BucketDigest[]>;
+  digests(aggregate: string, within: PartsWithin): Promise<readonly BucketDigest[]>;
   list(aggregate: string, selection: RowSelection): Promise<readonly RowVersion[]>;
   read(aggregate: string, ids: readonly string[]): Promise<readonly MirrorItem[]>;
   /** Brings the mirror to a version of the other side's. */
@@ -110,11 +113,11 @@ export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "
       const [row] = await sql<{ now: string }>`SELECT clock_timestamp()::text AS now`;
       return row?.now ?? "";
     },
-    digests: async (aggregate, { buckets, since, before }) =>
+    digests: async (aggregate, { buckets, since, before, parts }) =>
       (
         await call(
-          `SELECT bucket, held, digest FROM mirror.digest_${checkedAggregate(aggregate)}($1, $2, $3)`,
-          [buckets, since, before],
+          `SELECT bucket, held, digest FROM mirror.digest_${checkedAggregate(aggregate)}($1, $2, $3, $4)`,
+          [buckets, since, before, toList(parts)],
         )
       ).map(({ bucket, held, digest }) => ({
         bucket: Number(bucket),

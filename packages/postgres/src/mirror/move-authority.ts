@@ -2,8 +2,9 @@ import { HandlerError } from "@tandem/rpc";
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Authority } from "./authority.ts";
+import { compareBuckets } from "./compare-buckets.ts";
 import type { MirrorSide } from "./mirror-side.ts";
-import { compareBuckets, suspectsOf, verifyMirror } from "./verify-mirror.ts";
+import { suspectsOf, verifyMirror } from "./verify-mirror.ts";
 
 export interface MoveOptions {
   readonly sides: readonly [MirrorSide, MirrorSide];
@@ -180,8 +181,8 @@ async function drained(from: MirrorSide, until: number, signal: AbortSignal): Pr
 }
 
 /** Of what changed while the rest was compared: nothing changes any more. */
-async function assertSameSince({ from, into, aggregates }: Between, since: string): Promise<void> {
-  const sides = { decides: from, mirror: into };
+async function assertSameSince({ from, into, aggregates, signal }: Between, since: string): Promise<void> {
+  const sides = { decides: from, mirror: into, signal };
   const within = { buckets: LATE_BUCKETS, since, before: "infinity" };
   for (const aggregate of aggregates) {
     const { differing: parts } = await compareBuckets(sides, aggregate, within);

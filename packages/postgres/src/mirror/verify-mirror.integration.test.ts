@@ -108,6 +108,22 @@ it("mends what the authority knows better, and leaves what the mirror has newer"
   expect(countOf(await verify())).toEqual({ newer: 2 });
 });
 
+it("finds it too where a side can be asked for a few parts at a time only", async () => {
+  await drift();
+  const first = await verify();
+  const slow: MirrorSide = {
+    ...east,
+    digests: async (aggregate, within) => {
+      if ((within.parts?.length ?? within.buckets) <= 100) return east.digests(aggregate, within);
+      throw new HandlerError({
+        reason: "STATEMENT_TIMEOUT",
+        message: "The statement took longer than it may.",
+      });
+    },
+  };
+  expect(await verify("none", 10, slow)).toEqual(first);
+});
+
 it("takes nothing for wrong that is on its way, however long that takes", async () => {
   await runSql(
     pair.east.url,

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { compareBuckets } from "./compare-buckets.ts";
 import { compareItems, compareRows, type FindingKind } from "./compare-rows.ts";
-import type { MirrorSide, RowSelection, RowVersion, Within } from "./mirror-side.ts";
+import type { MirrorSide, RowSelection, RowVersion } from "./mirror-side.ts";
 import type { MirrorItem } from "./outbox.ts";
 import { releaseParked } from "./release-parked.ts";
 import { type RepairDirection, repairRow } from "./repair-row.ts";
@@ -28,7 +29,7 @@ const BUCKETS = 1_024;
 // So many are looked at in one statement.
 const MAX_IDS = 500;
 // About so many are listed by one: each of those that list looks at every row.
-const LISTED = 900;
+const LISTED = 4_500;
 // So many are remembered until they are looked at again, all of them together: each time takes a while.
 const MAX_SUSPECTS = 20_000;
 const MAX_SETTLES = 4;
@@ -63,28 +64,6 @@ export async function* verifyMirror(options: VerifyOptions): AsyncGenerator<Find
 }
 
 type Sides = Pick<VerifyOptions, "decides" | "mirror">;
-
-/** Which of two sides' buckets differ, with how many rows each has; and how many rows the deciding side has. */
-export async function compareBuckets(
-  { decides, mirror }: Sides,
-  aggregate: string,
-  within: Within,
-): Promise<{ readonly held: number; readonly differing: ReadonlyMap<number, number> }> {
-  const [ours, theirs] = await Promise.all([
-    decides.digests(aggregate, within),
-    mirror.digests(aggregate, within),
-  ]);
-  const differing = new Map(theirs.map(({ bucket, held }) => [bucket, held]));
-  const known = new Map(theirs.map(({ bucket, digest }) => [bucket, digest]));
-  for (const { bucket, held, digest } of ours) {
-    const isSame = Buffer.compare(digest, known.get(bucket) ?? NOTHING) === 0;
-    if (isSame) differing.delete(bucket);
-    else differing.set(bucket, Math.max(held, differing.get(bucket) ?? 0));
-  }
-  return { held: ours.reduce((sum, { held }) => sum + held, 0), differing };
-}
-
-const NOTHING = new Uint8Array();
 
 function* inGroups(buckets: ReadonlyMap<number, number>): Generator<readonly number[], void> {
   let group: number[] = [];
