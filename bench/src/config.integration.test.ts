@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { findPgbench } from "./config.ts";
+import { environmentForPrograms, findPgbench } from "./config.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -28,4 +28,9 @@ it("finds none where there is none, also where it is told of one that isn't ther
   expect(findPgbench({})).toBeUndefined();
   const told = join(folder, "nowhere", "pgbench");
   expect(findPgbench({ PATH: pathOf("first"), TANDEM_BENCH_PGBENCH: told })).toBeUndefined();
+});
+
+it("keeps from the services what is set for others of their kind", () => {
+  const environment = { PATH: "/bin", TANDEM_LISTEN: "127.0.0.1:1", TANDEM_BENCH_TEST: "this" };
+  expect(environmentForPrograms(environment)).toEqual({ PATH: "/bin", TANDEM_BENCH_TEST: "this" });
 });

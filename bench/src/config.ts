@@ -9,6 +9,13 @@ export function findPgbench(environment = process.env): string | undefined {
   return places.find(isProgram);
 }
 
+/** This process's environment without settings of services, which are told all that they are to know. */
+export function environmentForPrograms(environment = process.env): NodeJS.ProcessEnv {
+  const isSetting = (name: string): boolean =>
+    name.startsWith("TANDEM_") && !name.startsWith("TANDEM_BENCH_");
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !isSetting(name)));
+}
+
 function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);

@@ -48,7 +48,7 @@ function setOf(name: string): string {
 
 // What a reader starts from stands above what follows from it.
 const setsFirst = ["start", "probe", "pair", "policy", "tpcb"];
-const waysFirst = ["postgres", "pg", "pgbench", "tandem", "without", "none"];
+const waysFirst = ["postgres", "pg", "pgbench", "tandem", "without", "none", "create-postgres"];
 
 function inReadingOrder(a: string, b: string): number {
   const [setA = "", wayA = ""] = a.split("/");

@@ -1,11 +1,11 @@
 import type { ChannelTls } from "@tandem/rpc";
-import type { ServiceSpec } from "./service/service-spec.ts";
+import type { ServiceSpec, Side } from "./service/service-spec.ts";
 import type { Workload } from "./workloads/workload.ts";
 
 /**
  * One way to do one piece of work, as a line of the table. A row is a file `rows/SET/NAME.ts` that exports `row`;
- * it is called SET/NAME. Rows of a set do the same work: SET/postgres and SET/pgbench, where they are there, are
- * what the others of the set are held against.
+ * it is called SET/NAME. Where there is a SET/postgres or a SET/pgbench, the rows of the set do the same work, and the
+ * others are held against these.
  */
 export type Row = LoadRow | ProgramRow;
 
@@ -18,13 +18,13 @@ interface AnyRow {
   readonly workload?: Workload;
   /** The only numbers of calls in flight at which it is measured; all that are asked for where it isn't said. */
   readonly concurrency?: readonly number[];
+  /** The service that it calls; rows that ask for the same one share it. */
+  readonly service?: ServiceSpec;
 }
 
 /** Measured by a closed loop in a process of its own: so many callers, each of which waits for its answer. */
 export interface LoadRow extends AnyRow {
   readonly kind: "load";
-  /** The service that it calls; rows that ask for the same one share its process. */
-  readonly service?: ServiceSpec;
   /** Runs in the load's process. */
   open(place: LoadPlace): Caller | Promise<Caller>;
 }
@@ -34,8 +34,11 @@ export interface ProgramRow extends AnyRow {
   readonly kind: "program";
   /** Says, where it can't be run here, why; the table repeats it. */
   missing?(place: ProgramPlace): string | undefined;
-  /** Resolves within `durationMs` and a little, or rejects where anything failed. */
-  interval(place: ProgramPlace, interval: Interval): Promise<Measured>;
+  /**
+   * Resolves within `durationMs` and a little, or when it has done a piece of work whose size is given; rejects where
+   * anything failed. What it uses before it says that it begins isn't counted; it need not say so.
+   */
+  interval(place: ProgramPlace, interval: Interval, begins: () => Promise<void>): Promise<Measured>;
 }
 
 /** What a load's process is told. */
@@ -52,10 +55,12 @@ export interface LoadPlace {
 export interface ServicePlace {
   readonly address: string;
   readonly tls?: ChannelTls;
+  /** Of a pair: its databases, as a superuser connects to them, to prepare what is measured and to look what came of it. */
+  readonly databases?: Readonly<Record<Side, string>>;
 }
 
 /** What a program is told. */
-export interface ProgramPlace extends Omit<LoadPlace, "service"> {
+export interface ProgramPlace extends LoadPlace {
   /** Roles of the assistant's database, by what the service's settings call them. */
   readonly assistantUrls: { readonly database: string; readonly migration: string; readonly dbProxy: string };
   /** For its files; deleted after the run. */
@@ -86,6 +91,6 @@ export interface Measured {
   readonly cpuMs: { readonly client?: number; readonly service?: number; readonly database?: number };
   /** The part of the time in which the client's event loop was busy: near 1, the client is the limit. */
   readonly clientBusy?: number;
-  /** Resident memory of the service at the end. */
+  /** Resident memory of the service at the end; of a pair, that of both processes. */
   readonly serviceBytes?: number;
 }

@@ -48,12 +48,13 @@ export async function runBench({ rows, options, onProgress, signal }: Run): Prom
 
 // Of all the rows that it served.
 function memoryOf({ rows, services }: Place, series: readonly Series[]): readonly ServiceMemory[] {
-  return services.map((service) => {
+  return services.flatMap((service) => {
     const own = new Set(rows.filter((row) => row.service === service).map(({ named }) => named.name));
     const seen = series
       .filter(({ named }) => own.has(named.name))
       .flatMap(({ rounds }) => rounds.flatMap(({ serviceBytes }) => serviceBytes ?? []));
     const atRestBytes = service.atRest.residentBytes;
+    if (atRestBytes === undefined) return [];
     return { name: service.name, atRestBytes, underLoadBytes: Math.max(atRestBytes, ...seen) };
   });
 }

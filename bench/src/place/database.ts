@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrationsFolders } from "@tandem/assistant/migrations";
 import { type EmbeddedServer, startEmbeddedServer } from "@tandem/embedded";
-import { assistantDatabase, bootstrapCluster, migrate, rolesOf } from "@tandem/postgres";
+import { assistantDatabase, bootstrapCluster, migrate } from "@tandem/postgres";
 import postgres from "postgres";
 import type { Workload } from "../workloads/workload.ts";
+import { adminUrlOf, passwordsOf, roleUrl } from "./roles.ts";
 
 /** A PostgreSQL of the bench's own, with the assistant's database. */
 export interface BenchDatabase extends AsyncDisposable {
@@ -47,17 +48,14 @@ export async function startDatabase(options: {
     await server.stop();
     await rm(server.dataFolder, { recursive: true, force: true });
   });
-  const passwords = Object.fromEntries(rolesOf(assistantDatabase).map((role) => [role, `${role}-bench`]));
+  const passwords = passwordsOf(assistantDatabase);
   await bootstrapCluster({ adminUrl: server.adminUrl, databases: [assistantDatabase], passwords, signal });
   const { roles } = assistantDatabase;
-  const urlOf = (role: "owner" | "app" | "dbproxy"): string => {
-    const name = roles[role] ?? "";
-    return `postgres://${name}:${name}-bench@127.0.0.1:${server.port}/${assistantDatabase.name}`;
-  };
+  const urlOf = (role: "owner" | "app" | "dbproxy"): string =>
+    roleUrl(server.adminUrl, assistantDatabase, role);
   await migrate({ url: urlOf("owner"), folders: migrationsFolders() });
   await run(urlOf("app"), ["SELECT tandem.keep_receipts('24 hours')"]);
-  const adminUrl = new URL(server.adminUrl);
-  adminUrl.pathname = `/${assistantDatabase.name}`;
+  const adminUrl = adminUrlOf(server.adminUrl, assistantDatabase);
   const running = parts.move();
   return {
     server,
@@ -67,7 +65,7 @@ export async function startDatabase(options: {
       const grant = `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${roles.app}, ${roles.dbproxy}`;
       await run(urlOf("owner"), [...define, grant]);
     },
-    settle: () => run(adminUrl.href, ["VACUUM ANALYZE", "CHECKPOINT"]),
+    settle: () => run(adminUrl, ["VACUUM ANALYZE", "CHECKPOINT"]),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

@@ -34,8 +34,10 @@ export async function openRow({
 }: MeasurableOptions): Promise<Measurable> {
   const { row, name } = named;
   const child = row.kind === "load" ? await openLoad(name, row, { place, service }) : undefined;
-  const run = async (interval: Interval): Promise<Measured> => {
-    if (row.kind === "program") return row.interval(place, interval);
+  const programPlace: ProgramPlace = service === undefined ? place : { ...place, service: service.place };
+  const used = async () => ({ database: treeCpuMs(databasePid), service: await service?.usage() });
+  const run = async (interval: Interval, begins: () => Promise<void>): Promise<Measured> => {
+    if (row.kind === "program") return row.interval(programPlace, interval, begins);
     const timeoutMs = interval.durationMs + END_MS;
     return (await child?.ask({ ask: "interval", ...interval }, { timeoutMs })) as Measured;
   };
@@ -43,9 +45,14 @@ export async function openRow({
     named,
     service,
     measure: async (interval) => {
-      const before = { database: treeCpuMs(databasePid), service: await service?.usage() };
-      const measured = await run(interval);
-      const after = { database: treeCpuMs(databasePid), service: await service?.usage() };
+      let before = await used();
+      const measured = await run(interval, async () => {
+        before = await used();
+      });
+      // What a call leaves to be done is a part of its price, and no other row's.
+      await service?.settle();
+      const after = await used();
+      const serviceBytes = after.service?.residentBytes;
       return {
         ...measured,
         cpuMs: {
@@ -53,7 +60,7 @@ export async function openRow({
           ...difference("database", before.database, after.database),
           ...difference("service", before.service?.cpuMs, after.service?.cpuMs),
         },
-        ...(after.service === undefined ? {} : { serviceBytes: after.service.residentBytes }),
+        ...(serviceBytes === undefined ? {} : { serviceBytes }),
       };
     },
     [Symbol.asyncDispose]: async () => {

@@ -52,9 +52,10 @@ export async function openPlace({ rows, options, onProgress, signal }: PlaceOpti
   await database.settle();
   onProgress("starting the services");
   const services = new Map<string, Service>();
-  const folder = database.folder;
+  const { folder } = database;
+  const { adminUrl } = database.server;
   await startAll([...specsOf(present)], async ([key, spec]) => {
-    services.set(key, parts.use(await startService({ spec, dbProxyUrl, connections, folder })));
+    services.set(key, parts.use(await startService({ spec, dbProxyUrl, adminUrl, connections, folder })));
   });
   onProgress("starting the load's processes");
   const databasePid = database.server.pid;
@@ -62,6 +63,7 @@ export async function openPlace({ rows, options, onProgress, signal }: PlaceOpti
     const service = services.get(keyOf(named.row) ?? "");
     return parts.use(await openRow({ named, place, service, databasePid }));
   });
+  for (const service of services.values()) await service.settle();
   signal.throwIfAborted();
   const running = parts.move();
   return {
@@ -90,13 +92,11 @@ function specsOf(rows: readonly NamedRow[]): ReadonlyMap<string, ServiceSpec> {
   return new Map(
     rows.flatMap(({ row }) => {
       const key = keyOf(row);
-      return row.kind === "load" && row.service !== undefined && key !== undefined
-        ? [[key, row.service]]
-        : [];
+      return row.service !== undefined && key !== undefined ? [[key, row.service]] : [];
     }),
   );
 }
 
 function keyOf(row: Row): string | undefined {
-  return row.kind === "load" && row.service !== undefined ? JSON.stringify(row.service) : undefined;
+  return row.service && JSON.stringify(row.service);
 }

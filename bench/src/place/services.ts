@@ -3,21 +3,29 @@ import { join } from "node:path";
 import { createDevelopmentAuthority, writeCertificateFiles } from "@tandem/testkit/certificates";
 import { type Child, startChild } from "../child-process.ts";
 import type { ServicePlace } from "../row.ts";
-import type { ServiceUsage, StartService } from "../service/service-messages.ts";
-import { nameOf, type ServiceSpec } from "../service/service-spec.ts";
+import type { ProcessUsage, StartService } from "../service/service-messages.ts";
+import { type DbProxySpec, nameOf, type ServiceSpec } from "../service/service-spec.ts";
+import { startPair } from "./pair.ts";
 
-/** A service's process, as rows call it and the bench watches it. */
+/** A service's process, or those of the pair, as rows call it and the bench watches it. */
 export interface Service extends AsyncDisposable {
   readonly name: string;
   readonly place: ServicePlace;
   /** Before it was first called. */
   readonly atRest: ServiceUsage;
   usage(): Promise<ServiceUsage>;
+  /** Resolves when it has finished what calls have left it to do by itself. */
+  settle(): Promise<void>;
 }
 
-export interface ServiceOptions {
-  readonly spec: ServiceSpec;
+/** What its processes have used so far, and hold now; undefined where the system doesn't say. */
+export type ServiceUsage = { readonly [Name in keyof ProcessUsage]: number | undefined };
+
+export interface ServiceOptions<Spec extends ServiceSpec = ServiceSpec> {
+  readonly spec: Spec;
   readonly dbProxyUrl: string;
+  /** A superuser's, of the server. */
+  readonly adminUrl: string;
   readonly connections: number;
   /** For its certificates. */
   readonly folder: string;
@@ -25,13 +33,24 @@ export interface ServiceOptions {
 
 const ANSWER_MS = 30_000;
 
-/** Starts one; resolves when it listens. */
-export async function startService({ spec, folder, ...rest }: ServiceOptions): Promise<Service> {
+/** Starts one, or the pair; resolves when it can be called. */
+export async function startService({ spec, ...rest }: ServiceOptions): Promise<Service> {
+  return "decides" in spec ? startPair({ spec, ...rest }) : startDbProxy({ spec, ...rest });
+}
+
+async function startDbProxy(options: ServiceOptions<DbProxySpec>): Promise<Service> {
+  const { spec, folder, dbProxyUrl, connections } = options;
   const certificates = spec.tls === true ? await issueCertificates(folder) : undefined;
   await using parts = new AsyncDisposableStack();
   const program = new URL("../service/service-process.ts", import.meta.url);
   const child = parts.use(startChild(program, { flags: spec.flags ?? [] }));
-  const question: StartService = { ask: "start", spec, ...rest, tls: certificates?.service };
+  const question: StartService = {
+    ask: "start",
+    spec,
+    dbProxyUrl,
+    connections,
+    tls: certificates?.service,
+  };
   const address = (await child.ask(question, { timeoutMs: ANSWER_MS })) as string;
   const atRest = await askUsage(child);
   const running = parts.move();
@@ -43,12 +62,13 @@ export async function startService({ spec, folder, ...rest }: ServiceOptions): P
     },
     atRest,
     usage: () => askUsage(child),
+    settle: async () => undefined,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
 
-async function askUsage(child: Child): Promise<ServiceUsage> {
-  return (await child.ask({ ask: "usage" }, { timeoutMs: ANSWER_MS })) as ServiceUsage;
+async function askUsage(child: Child): Promise<ProcessUsage> {
+  return (await child.ask({ ask: "usage" }, { timeoutMs: ANSWER_MS })) as ProcessUsage;
 }
 
 async function issueCertificates(parent: string) {

@@ -1,17 +1,17 @@
 import type { TlsFiles } from "@tandem/rpc";
-import type { ServiceSpec } from "./service-spec.ts";
+import type { DbProxySpec } from "./service-spec.ts";
 
 /** Answered with the address on which it listens. */
 export interface StartService {
   readonly ask: "start";
-  readonly spec: ServiceSpec;
+  readonly spec: DbProxySpec;
   readonly dbProxyUrl: string;
   readonly connections: number;
   /** Set where the spec asks for TLS. */
   readonly tls: TlsFiles | undefined;
 }
 
-/** Answered with a ServiceUsage. */
+/** Answered with a ProcessUsage. */
 export interface AskUsage {
   readonly ask: "usage";
 }
@@ -19,7 +19,7 @@ export interface AskUsage {
 export type ServiceQuestion = StartService | AskUsage;
 
 /** What a process has used so far, and holds now. */
-export interface ServiceUsage {
+export interface ProcessUsage {
   readonly cpuMs: number;
   readonly residentBytes: number;
 }

@@ -8,12 +8,12 @@ import { createDatabase } from "@tandem/postgres";
 import { allow, createLogger, type IdentityOptions, RpcServer } from "@tandem/rpc";
 import { answerParent } from "../child-process.ts";
 import { benchPolicy } from "./policy.ts";
-import type { ServiceQuestion, ServiceUsage, StartService } from "./service-messages.ts";
+import type { ProcessUsage, ServiceQuestion, StartService } from "./service-messages.ts";
 
 // More than are ever in flight: by default 40 wait and the rest is refused, which would be measured instead.
 const MAX_WAITING = 10_000;
 
-answerParent(async (given): Promise<string | ServiceUsage> => {
+answerParent(async (given): Promise<string | ProcessUsage> => {
   const question = given as ServiceQuestion;
   if (question.ask === "start") return start(question);
   const { user, system } = process.cpuUsage();

@@ -1,5 +1,8 @@
-/** What a service process is started with. Rows with equal specs share a process. */
-export interface ServiceSpec {
+/** What rows call. Rows with equal specs share it. */
+export type ServiceSpec = DbProxySpec | PairSpec;
+
+/** DbProxy by itself, in a process. */
+export interface DbProxySpec {
   /** Tells apart processes that are otherwise the same. */
   readonly twin?: string;
   /** Certificates on both sides; plaintext where it isn't said. */
@@ -10,9 +13,21 @@ export interface ServiceSpec {
   readonly flags?: readonly string[];
 }
 
-/** For people: "service with tls and --single-threaded-gc", "service (policy/without)". */
-export function nameOf({ twin, flags = [], ...features }: ServiceSpec): string {
+/** Both services as they are run, each with a database of its own; rows call the gateway. */
+export interface PairSpec {
+  /** Whose database decides about contacts and invites. */
+  readonly decides: Side;
+  /** Tells apart pairs that are otherwise the same. */
+  readonly twin?: string;
+}
+
+export type Side = "assistant" | "gateway";
+
+/** For people: "service with tls and --single-threaded-gc", "service (policy/without)", "pair: the gateway decides". */
+export function nameOf(spec: ServiceSpec): string {
+  const twin = spec.twin === undefined ? "" : ` (${spec.twin})`;
+  if ("decides" in spec) return `pair: the ${spec.decides} decides${twin}`;
+  const { twin: _, flags = [], ...features } = spec;
   const names = [...Object.keys(features), ...flags];
-  const withFeatures = names.length === 0 ? "" : ` with ${names.join(" and ")}`;
-  return `service${withFeatures}${twin === undefined ? "" : ` (${twin})`}`;
+  return `service${names.length === 0 ? "" : ` with ${names.join(" and ")}`}${twin}`;
 }
