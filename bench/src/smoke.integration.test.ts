@@ -92,6 +92,25 @@ it("measures rows side by side, writes what it found, and leaves nothing behind"
   expect(text).toMatch(/^\| tandem +\| +4 \| /m);
 }, 160_000);
 
+// What they do is checked by the rows themselves.
+const ofPairs = [
+  "invites/create-postgres",
+  "invites/create-assistant",
+  "invites/create-gateway",
+  "invites/redeem-assistant",
+  "invites/redeem-gateway",
+];
+
+it("measures both services as they are run, whoever decides, and leaves nothing behind", async () => {
+  const run = await runBench("pairs", "--rows=invites", ...short);
+  const { report } = await resultsOf(run);
+  expectFigures(report, ofPairs);
+  expect(report.services.map(({ name }) => name).toSorted()).toEqual([
+    "pair: the assistant decides",
+    "pair: the gateway decides",
+  ]);
+}, 160_000);
+
 it("leaves nothing behind when it is interrupted", async () => {
   const args = ["--rows=pair/postgres", "--seconds=0.1", "--warm-up=0", "--rounds=1000"];
   const run = await runBench("interrupted", ...args);
