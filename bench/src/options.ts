@@ -16,6 +16,8 @@ export interface Options {
   readonly concurrency: readonly number[];
   /** Of each way's pool: as many transactions run at a time. */
   readonly connections: number;
+  /** How many rows are compared, where databases are; a tenth of it is what a relay brings at once. */
+  readonly mirrorRows: number;
   readonly synchronousCommit: "on" | "off";
   /** For how long one row at one number in flight is run instead of the rounds. */
   readonly soakMs: number | undefined;
@@ -32,6 +34,8 @@ export const help = `npm run bench -- [OPTIONS]
   --warm-up S                the same for the round that isn't counted, in which code is compiled (default: 3)
   --concurrency LIST         calls in flight (default: 1,16,64,256)
   --connections N            of each way's pool (default: 10)
+  --mirror-rows N            rows that mirror/verify compares, and ten times what the other rows of the set bring
+                             (default: 100000)
   --synchronous-commit on|off
                              PostgreSQL's setting (default: on, which is PostgreSQL's)
   --soak TIME                runs one row for so long instead, such as 90s or 30m
@@ -54,6 +58,7 @@ export function parseOptions(args: readonly string[]): Options {
       .split(",")
       .map((each) => toNumber("--concurrency", each, { min: 1, max: 4_096 })),
     connections: toNumber("--connections", values.connections, { min: 1, max: 100 }),
+    mirrorRows: toNumber("--mirror-rows", values["mirror-rows"], { min: 1, max: 10_000_000 }),
     synchronousCommit: toSwitch("--synchronous-commit", values["synchronous-commit"]),
     soakMs,
     resultsFolder: values.results,
@@ -72,6 +77,7 @@ function parse(args: readonly string[]) {
         "warm-up": { type: "string", default: "3" },
         concurrency: { type: "string" },
         connections: { type: "string", default: "10" },
+        "mirror-rows": { type: "string", default: "100000" },
         "synchronous-commit": { type: "string", default: "on" },
         soak: { type: "string" },
         results: { type: "string" },

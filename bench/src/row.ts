@@ -63,6 +63,8 @@ export interface ServicePlace {
 export interface ProgramPlace extends LoadPlace {
   /** Roles of the assistant's database, by what the service's settings call them. */
   readonly assistantUrls: { readonly database: string; readonly migration: string; readonly dbProxy: string };
+  /** How many rows the two databases of a pair are to hold where that is what is measured. */
+  readonly mirrorRows: number;
   /** For its files; deleted after the run. */
   readonly folder: string;
   /** The program, where it is installed. */

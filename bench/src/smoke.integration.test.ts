@@ -92,21 +92,23 @@ it("measures rows side by side, writes what it found, and leaves nothing behind"
   expect(text).toMatch(/^\| tandem +\| +4 \| /m);
 }, 160_000);
 
-// What they do is checked by the rows themselves.
+// One of each way here, too. What the services answer is checked by the rows themselves.
 const ofPairs = [
   "invites/create-postgres",
   "invites/create-assistant",
-  "invites/create-gateway",
-  "invites/redeem-assistant",
   "invites/redeem-gateway",
+  "mirror/to-assistant",
+  "mirror/to-gateway",
+  "mirror/verify",
 ];
 
 it("measures both services as they are run, whoever decides, and leaves nothing behind", async () => {
-  const run = await runBench("pairs", "--rows=invites", ...short);
+  const run = await runBench("pairs", `--rows=${ofPairs.join()}`, "--mirror-rows=1000", ...short);
   const { report } = await resultsOf(run);
   expectFigures(report, ofPairs);
   expect(report.services.map(({ name }) => name).toSorted()).toEqual([
     "pair: the assistant decides",
+    "pair: the assistant decides (verify)",
     "pair: the gateway decides",
   ]);
 }, 160_000);

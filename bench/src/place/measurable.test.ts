@@ -33,6 +33,7 @@ it("counts what a row uses from where it begins, with what it leaves to be done"
     databaseUrl: "",
     assistantUrls: { database: "", migration: "", dbProxy: "" },
     connections: 1,
+    mirrorRows: 1,
     folder: "",
     pgbench: undefined,
   };

@@ -26,7 +26,7 @@ export interface PlaceOptions {
 
 /** Starts it all; whoever opened it disposes of it, and then nothing is left. */
 export async function openPlace({ rows, options, onProgress, signal }: PlaceOptions): Promise<Place> {
-  const { connections, synchronousCommit } = options;
+  const { connections, mirrorRows, synchronousCommit } = options;
   await using parts = new AsyncDisposableStack();
   const database = parts.use(await startDatabase({ synchronousCommit, onProgress, signal }));
   const dbProxyUrl = database.urlOf("dbproxy");
@@ -38,6 +38,7 @@ export async function openPlace({ rows, options, onProgress, signal }: PlaceOpti
       dbProxy: dbProxyUrl,
     },
     connections,
+    mirrorRows,
     folder: database.folder,
     pgbench: findPgbench(),
   };
