@@ -8,6 +8,7 @@ import {
   parseRequestIdentity,
   type Patience,
   type Receipts,
+  underOneId,
 } from "@tandem/postgres";
 import { createInvite, type CreatedInvite, type InviteTable } from "./create-invite.ts";
 import { hashesOfRow } from "./invite-row.ts";
@@ -34,7 +35,8 @@ export interface CreationRequest extends Patience {
 
 /**
  * Creates an invite, once for a request_id: each copy of the request is answered with the same invite, as it was when it
- * was created, and with its secrets, unless their key is gone by now. Fails as `parseNewInvite` and `createInvite` do, and as requests with an id do.
+ * was created, and with its secrets, unless their key is gone by now. A request that failed may be sent again with its id.
+ * Fails as `parseNewInvite` and `createInvite` do, and as requests with an id do.
  */
 export async function createInviteOnce(
   { database, receipts, table, keys, instanceId }: InviteCreation,
@@ -42,26 +44,30 @@ export async function createInviteOnce(
 ): Promise<CreatedInvite> {
   const id = requestId === "" ? undefined : parseRequestId(requestId);
   const valid = parseNewInvite(invite, id === undefined ? undefined : { caller, requestId: id });
-  const identity = parseRequestIdentity({
-    caller,
-    requestId: id ?? randomUUIDv7(),
-    // One that was given may have been sent before.
-    attempt: id === undefined ? 0 : 1,
-    fingerprint: fingerprintOf(invite),
-    requestedAt: new Date(),
-    sourceInstanceId: instanceId,
+  // A contact that isn't there may be when the same request is sent again. The invite is the same under each of the ids:
+  // what one of them created is found, also on the other side, which has no receipts of this one.
+  return underOneId(id, async (nthId) => {
+    const identity = parseRequestIdentity({
+      caller,
+      requestId: nthId ?? randomUUIDv7(),
+      // One that was given may have been sent before.
+      attempt: nthId === undefined ? 0 : 1,
+      fingerprint: fingerprintOf(invite),
+      requestedAt: new Date(),
+      sourceInstanceId: instanceId,
+    });
+    let created: CreatedInvite | undefined;
+    const stored = await applyOnce(
+      database,
+      { identity, patience: { deadline, signal }, receipts },
+      async (transaction) => {
+        created = await createInvite(transaction, { table, invite: valid, keys });
+        // Without its secrets, which can be told again.
+        return Buffer.from(toState(created.row));
+      },
+    );
+    return created ?? toldAgain(Buffer.from(stored).toString(), keys);
   });
-  let created: CreatedInvite | undefined;
-  const stored = await applyOnce(
-    database,
-    { identity, patience: { deadline, signal }, receipts },
-    async (transaction) => {
-      created = await createInvite(transaction, { table, invite: valid, keys });
-      // Without its secrets, which can be told again.
-      return Buffer.from(toState(created.row));
-    },
-  );
-  return created ?? toldAgain(Buffer.from(stored).toString(), keys);
 }
 
 function fingerprintOf(invite: NewInvite | undefined): Uint8Array {

@@ -1,9 +1,10 @@
 import { callable, type DbProxy, type Step } from "@tandem/dbproxy";
+import { underOneId } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { translateAssistantFailure } from "./assistant-failures.ts";
 import type { Decider, ReadOptions, WriteOptions } from "./decider.ts";
 import type { DeclaredStep, OutcomesOf, StepOutcome } from "./declared-step.ts";
-import { scopedId, underOneId } from "./request-ids.ts";
+import { scopedId } from "./scoped-id.ts";
 
 /** The assistant's database. What keeps it from deciding is not waited for here: the gateway may decide by then. */
 export function createAssistantDecider(assistantDb: DbProxy): Decider {

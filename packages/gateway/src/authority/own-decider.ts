@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
 import { deserialize, serialize } from "node:v8";
 import { newRequestId } from "@tandem/dbproxy";
-import { applyOnce, type Database, parseRequestIdentity, type Receipts } from "@tandem/postgres";
+import { applyOnce, type Database, parseRequestIdentity, type Receipts, underOneId } from "@tandem/postgres";
 import { runDeclared } from "../store/run-declared.ts";
 import type { Decider, ReadOptions, WriteOptions } from "./decider.ts";
 import type { DeclaredStep, OutcomesOf, StepOutcome } from "./declared-step.ts";
-import { underOneId } from "./request-ids.ts";
 
 /** The gateway's own database. */
 export function createOwnDecider(options: {

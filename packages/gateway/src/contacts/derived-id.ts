@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from "node:crypto";
-import { idFrom } from "../authority/request-ids.ts";
+import { idFrom } from "@tandem/postgres";
 
 /** Gives the ids of what a request makes, each by a name of its own within the request. */
 export type NewIds = (name: string) => string;

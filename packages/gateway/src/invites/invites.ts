@@ -15,7 +15,7 @@ import { translateAssistantFailure } from "../authority/assistant-failures.ts";
 import type { Deciding } from "../authority/deciding.ts";
 import type { WriteOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
-import { scopedId, underOneId } from "../authority/request-ids.ts";
+import { scopedId } from "../authority/scoped-id.ts";
 import type { Attempts } from "./attempts.ts";
 import { inviteLimits } from "./limits.ts";
 import { parsePage, readInvite, readPage } from "./read-invites.ts";
@@ -109,19 +109,14 @@ async function create(
 ): Promise<MessageInitShape<typeof CreateInviteResponseSchema>> {
   const { deadline, signal } = context;
   const requestId = given === "" ? randomUUIDv7() : scopedId(callerOf(context), parseRequestId(given));
-  // A contact that isn't there may be when the same request is sent again.
-  return deciding.decide(
-    ({ side }) =>
-      underOneId(requestId, async (id = requestId) => {
-        if (side === "assistant") return createThere({ requestId: id, invite }, ingress, context);
-        const { row, secrets } = await createInviteOnce(
-          { database, receipts, table: "ingress_invites", keys: keys(), instanceId },
-          { caller: CREATOR, requestId: id, invite, deadline, signal },
-        );
-        return { invite: toInvite(row), secrets: secrets ?? {} };
-      }),
-    context,
-  );
+  return deciding.decide(async ({ side }) => {
+    if (side === "assistant") return createThere({ requestId, invite }, ingress, context);
+    const { row, secrets } = await createInviteOnce(
+      { database, receipts, table: "ingress_invites", keys: keys(), instanceId },
+      { caller: CREATOR, requestId, invite, deadline, signal },
+    );
+    return { invite: toInvite(row), secrets: secrets ?? {} };
+  }, context);
 }
 
 async function createThere(

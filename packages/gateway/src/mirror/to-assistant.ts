@@ -1,8 +1,7 @@
 import { mirrorStatements } from "@tandem/assistant-statements";
 import { callable, type DbProxy } from "@tandem/dbproxy";
-import type { MirroredAggregate, MirrorItem } from "@tandem/postgres";
+import { idFrom, type MirroredAggregate, type MirrorItem, underOneId } from "@tandem/postgres";
 import { HandlerError, TransportError } from "@tandem/rpc";
-import { idFrom, underOneId } from "../authority/request-ids.ts";
 
 // So many are applied by one transaction.
 const MAX_STEPS = 100;

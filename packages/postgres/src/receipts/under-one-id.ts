@@ -34,8 +34,3 @@ export function idFrom(time: string, text: string): string {
   const variant = (0x8 | (Number.parseInt(hash.slice(3, 4), 16) & 0x3)).toString(16);
   return `${time.slice(0, 13)}-7${hash.slice(0, 3)}-${variant}${hash.slice(4, 7)}-${hash.slice(7, 19)}`;
 }
-
-/** The id of a caller's request where others' requests are known by theirs as well: no two callers have the same. */
-export function scopedId(caller: string, requestId: string): string {
-  return idFrom(requestId, `${caller} ${requestId.toLowerCase()}`);
-}
