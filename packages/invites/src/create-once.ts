@@ -43,7 +43,7 @@ export async function createInviteOnce(
   { caller, requestId, invite, deadline, signal }: CreationRequest,
 ): Promise<CreatedInvite> {
   const id = requestId === "" ? undefined : parseRequestId(requestId);
-  const valid = parseNewInvite(invite, id === undefined ? undefined : { caller, requestId: id });
+  const valid = parseNewInvite(invite, id);
   // A contact that isn't there may be when the same request is sent again. The invite is the same under each of the ids:
   // what one of them created is found, also on the other side, which has no receipts of this one.
   return underOneId(id, async (nthId) => {

@@ -30,13 +30,7 @@ export { inviteLimits } from "./limits.ts";
 export { type KeysText, makeKey, writeKeys } from "./make-key.ts";
 export { fromMirrorContactRequest, toMirrorContactRequest } from "./mirror-contact.ts";
 export { fromMirrorRequest, fromState, toMirrorRequest, toState } from "./mirror-request.ts";
-export {
-  inviteIdOf,
-  type InviteRequest,
-  parseNewInvite,
-  parseSourceChannel,
-  type ValidInvite,
-} from "./new-invite.ts";
+export { inviteIdOf, parseNewInvite, parseSourceChannel, type ValidInvite } from "./new-invite.ts";
 export {
   deriveSecrets,
   hashesOf,

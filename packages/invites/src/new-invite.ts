@@ -1,7 +1,8 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { NewInvite } from "@tandem/contract/tandem/invite/v1/invite";
+import { idFrom } from "@tandem/postgres";
 import { invalidField } from "@tandem/rpc";
-import { createHash, randomUUIDv7 } from "node:crypto";
+import { randomUUIDv7 } from "node:crypto";
 import { inviteLimits } from "./limits.ts";
 import { PHONE } from "./secrets.ts";
 import { parseUuid } from "./uuid.ts";
@@ -24,12 +25,6 @@ export interface ValidInvite {
   readonly note: string | null;
 }
 
-/** The request that asks for an invite, checked already. The same request_id of another caller is another request. */
-export interface InviteRequest {
-  readonly caller: string;
-  readonly requestId: string;
-}
-
 const CHANNEL = /^[a-z0-9_-]{1,64}$/;
 // https://www.itu.int/rec/T-REC-E.164: a country's code, which begins with no 0, and 15 digits in all.
 const E164 = /^\+[1-9][0-9]{1,14}$/;
@@ -39,20 +34,17 @@ const MAX_NANOS = 999_999_999;
 const { maxTextBytes, maxNoteBytes, maxTimeToLiveMs, defaultTimeToLiveMs } = inviteLimits;
 
 /**
- * Checks what is to be created, which stands in the request's field `invite`. `request` is undefined where the caller
- * gave no request_id: then each copy is an invite of its own. Fails with an INVALID_REQUEST that names the field.
+ * Checks what is to be created, which stands in the request's field `invite`. `requestId` is undefined where the
+ * caller gave none: then each copy is an invite of its own. Fails with an INVALID_REQUEST that names the field.
  */
-export function parseNewInvite(
-  invite: NewInvite | undefined,
-  request: InviteRequest | undefined,
-): ValidInvite {
+export function parseNewInvite(invite: NewInvite | undefined, requestId: string | undefined): ValidInvite {
   if (invite === undefined) throw invalidField({ field: "invite", why: "is missing: say what to create" });
   const { id } = invite;
   const sourceChannel = parseSourceChannel(invite.sourceChannel);
   const isPhone = sourceChannel === PHONE;
   return {
-    id: id === "" ? makeId(request) : parseUuid(id, "invite.id"),
-    idIsDerived: id === "" && request !== undefined,
+    id: id === "" ? makeId(requestId) : parseUuid(id, "invite.id"),
+    idIsDerived: id === "" && requestId !== undefined,
     contactId: parseUuid(invite.contactId, "invite.contact_id"),
     sourceChannel,
     maxUses: parseMaxUses(invite.maxUses),
@@ -68,14 +60,11 @@ export function parseNewInvite(
 
 /**
  * The id of the invite that a request creates where its caller chose none: a UUIDv7 of the request's time, so that new
- * rows stay beside one another, and of a hash. Every copy of the request makes the same one.
+ * rows stay beside one another, and of a hash. Every copy of the request makes the same one, on either side: who its caller
+ * is they may know by different names.
  */
-export function inviteIdOf({ caller, requestId }: InviteRequest): string {
-  // A request_id has a fixed length, so nothing of a caller's name can pass for a part of it.
-  const hash = createHash("sha256").update(`tandem.invite.v1 id ${requestId} ${caller}`).digest();
-  const variant = "89ab".charAt(hash.readUInt8(31) % 4);
-  const hex = hash.toString("hex");
-  return `${requestId.slice(0, 13)}-7${hex.slice(0, 3)}-${variant}${hex.slice(3, 6)}-${hex.slice(6, 18)}`;
+export function inviteIdOf(requestId: string): string {
+  return idFrom(requestId, `tandem.invite.v1 id ${requestId}`);
 }
 
 /** A channel's name as invites have it. Fails with an INVALID_REQUEST. */
@@ -92,8 +81,8 @@ export function parseSourceChannel(channel: string, field = "invite.source_chann
   return channel;
 }
 
-function makeId(request: InviteRequest | undefined): string {
-  return request === undefined ? randomUUIDv7() : inviteIdOf(request);
+function makeId(requestId: string | undefined): string {
+  return requestId === undefined ? randomUUIDv7() : inviteIdOf(requestId);
 }
 
 function parseMaxUses(maxUses: number): number {

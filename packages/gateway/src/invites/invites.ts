@@ -54,7 +54,7 @@ export interface Invites {
   expire(signal: AbortSignal): Promise<number>;
 }
 
-// Who creates invites for the gateway's callers, on either side: the same request is known by it on both.
+// Who writes for the gateway's callers, and for itself. Their requests are told from one another by their ids.
 const CREATOR = "gateway";
 
 export function createInvites(options: InvitesOptions): Invites {
