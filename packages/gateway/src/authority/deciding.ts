@@ -1,9 +1,10 @@
-import { type Database, readAuthority } from "@tandem/postgres";
+import { type Database, readAuthority, type Sql } from "@tandem/postgres";
 import { HandlerError, unlessAborted } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
+import { translatedSql } from "../store/translated-sql.ts";
 import type { Decider, Side } from "./decider.ts";
 
-/** Sends work to whichever side decides. */
+/** Sends work to whichever side decides. It fails with a HandlerError where it can't be found out which. */
 export interface Deciding {
   /** Who decides, as far as is known: it may have moved within the last second. */
   side(): Promise<Side>;
@@ -28,10 +29,11 @@ export function createDeciding(options: {
   readonly own: Decider;
   readonly assistant: Decider;
 }): Deciding {
-  const { database, own, assistant } = options;
+  const { own, assistant } = options;
+  const sql = translatedSql(options.database);
   let known: { readonly side: Promise<Side>; readonly at: number } | undefined;
   const look = (): Promise<Side> => {
-    const side = readAuthority(database).then(({ authority }): Side =>
+    const side = readAuthority({ sql }).then(({ authority }): Side =>
       authority === "gateway" ? "gateway" : "assistant",
     );
     known = { side, at: performance.now() };
@@ -43,7 +45,7 @@ export function createDeciding(options: {
   // One look for all that wait.
   let watching: Promise<void> | undefined;
   const settled = (): Promise<void> =>
-    (watching ??= watch(database).finally(() => {
+    (watching ??= watch(sql).finally(() => {
       watching = undefined;
     }));
   return {
@@ -65,8 +67,8 @@ export function createDeciding(options: {
 }
 
 /** Resolves when nothing moves, or after a while. */
-async function watch(database: Pick<Database, "sql">): Promise<void> {
+async function watch(sql: Sql): Promise<void> {
   const until = performance.now() + MAX_WATCH_MS;
   do await delay(POLL_MS);
-  while (performance.now() < until && (await readAuthority(database)).phase !== "settled");
+  while (performance.now() < until && (await readAuthority({ sql })).phase !== "settled");
 }

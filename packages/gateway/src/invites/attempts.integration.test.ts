@@ -184,3 +184,11 @@ it("forgets what is over, and nothing else", async () => {
     expect(left).toHaveLength(0);
   }
 });
+
+it("says that the database can't be reached, and that nothing was done", async () => {
+  const away = createDatabase({ url: "postgres://app@127.0.0.1:1/nowhere", applicationName: "test" });
+  const failed = { reason: "DATABASE_UNAVAILABLE", outcome: "NOT_COMMITTED", retryable: true };
+  const { reserve, guesser } = given();
+  await expect(reserve(createAttempts(away), guesser)).rejects.toMatchObject(failed);
+  await away.close();
+});

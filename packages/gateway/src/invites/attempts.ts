@@ -1,6 +1,7 @@
 import type { Database } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
+import { translatedSql } from "../store/translated-sql.ts";
 import { createAttemptCounts, type Guesser } from "./attempt-counts.ts";
 import { inviteLimits } from "./limits.ts";
 import { createSlowDown } from "./slow-down.ts";
@@ -18,7 +19,7 @@ export interface Attempts {
   /**
    * Reserves an attempt, in a transaction of its own: what is shown at the same time counts before it is looked up, and
    * waits for a while where it would be one too many. Fails with TOO_MANY_ATTEMPTS. Where a whole channel is guessed at, it
-   * takes its time.
+   * takes its time. Where it can't be reserved, with what the database failed with.
    */
   reserve(guesser: Guesser, signal: AbortSignal): Promise<Attempt>;
   /** Forgets what is over. */
@@ -45,9 +46,10 @@ const MAX_POLL_MS = 200;
 const RETRY_SOON_MS = 1_000;
 
 export function createAttempts(
-  { sql }: Pick<Database, "sql">,
+  database: Pick<Database, "sql">,
   limits: AttemptLimits = inviteLimits,
 ): Attempts {
+  const sql = translatedSql(database);
   const counts = createAttemptCounts(sql, limits);
   const slowDown = createSlowDown(sql, limits);
   const attemptOf = (guesser: Guesser, since: string): Attempt => ({
