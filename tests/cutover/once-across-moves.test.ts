@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { ChannelStatus } from "@tandem/contract/tandem/gateway/v1/contacts";
+import { RedeemOutcome } from "@tandem/contract/tandem/gateway/v1/invites";
 import { newRequestId } from "@tandem/dbproxy";
-import { runSql } from "@tandem/testkit";
+import { runSql, waitFor } from "@tandem/testkit";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createCutoverRig, type CutoverRig, type Side } from "./cutover-rig.ts";
 
@@ -80,4 +82,119 @@ describe.each(["assistant", "gateway"] as const)("a request that was sent while 
     });
     expect(await countInvites(contactId)).toBe(1);
   });
+
+  it("redeems once, also where the channel was revoked since", async () => {
+    const contactId = await createContact();
+    const invite = { contactId, sourceChannel: "telegram", maxUses: 2 };
+    const { secrets } = await rig.invites.createInvite({ invite });
+    const request = {
+      requestId: newRequestId(),
+      secret: { case: "token", value: secrets?.token ?? "" } as const,
+      sourceChannel: "telegram",
+      externalUserId: randomUUID(),
+    };
+    const redeemed = await rig.invites.redeemInvite(request);
+    expect(redeemed.outcome).toBe(RedeemOutcome.REDEEMED);
+    const { contactChannelId: id } = redeemed;
+    await rig.contacts.updateContactChannel({ id, status: ChannelStatus.REVOKED, reason: "out" });
+    await moveTo(next);
+    expect(await rig.invites.redeemInvite(request)).toEqual(redeemed);
+    const { contact } = await rig.contacts.getContact({ id: contactId });
+    expect(contact?.channels[0]?.status).toBe(ChannelStatus.REVOKED);
+    const { invite: left } = await rig.invites.getInvite({ id: redeemed.invite?.id ?? "" });
+    expect(left?.useCount).toBe(1);
+  });
+
+  it("changes a contact and a channel once, and undoes nothing that was written since", async () => {
+    const id = randomUUID();
+    const old = { requestId: newRequestId(), id, displayName: "old" };
+    const renamed = await rig.contacts.upsertContact(old);
+    const channels = [{ type: "telegram", address: randomUUID() }];
+    const { contact } = await rig.contacts.upsertContact({ id, displayName: "new", channels });
+    const channelId = contact?.channels[0]?.id ?? "";
+    const verify = { requestId: newRequestId(), id: channelId, status: ChannelStatus.ACTIVE };
+    const verified = await rig.contacts.updateContactChannel(verify);
+    await rig.contacts.updateContactChannel({
+      id: channelId,
+      status: ChannelStatus.BLOCKED,
+      reason: "abuse",
+    });
+    await moveTo(next);
+    expect(await rig.contacts.upsertContact(old)).toEqual(renamed);
+    expect(await rig.contacts.updateContactChannel(verify)).toEqual(verified);
+    const { contact: left } = await rig.contacts.getContact({ id });
+    expect(left).toMatchObject({ displayName: "new", channels: [{ status: ChannelStatus.BLOCKED }] });
+  });
+
+  it("deletes a contact once, and not what was made again under its id", async () => {
+    const id = await createContact();
+    const request = { requestId: newRequestId(), id };
+    await rig.contacts.deleteContact(request);
+    await createContact({ id });
+    await moveTo(next);
+    await rig.contacts.deleteContact(request);
+    const { contact } = await rig.contacts.getContact({ id });
+    expect(contact).toMatchObject({ id });
+  });
+
+  it("is applied where it never was before", async () => {
+    const id = await createContact();
+    // A request that the one that decided then has refused for good.
+    const request = { requestId: newRequestId(), id, displayName: "Grace", expectedVersion: 7n };
+    await expect(rig.contacts.upsertContact(request)).rejects.toMatchObject({ reason: "STALE_VERSION" });
+    await moveTo(next);
+    const { contact } = await rig.contacts.upsertContact({ ...request, expectedVersion: 1n });
+    expect(contact?.displayName).toBe("Grace");
+  });
 });
+
+it("what the assistant may have applied is not applied again while it is away", async () => {
+  await moveTo("assistant");
+  const id = randomUUID();
+  const request = { requestId: newRequestId(), id, displayName: "old" };
+  const renamed = await rig.contacts.upsertContact(request);
+  await moveTo("gateway");
+  await createContact({ id, displayName: "new" });
+  await withoutAssistantsDatabase(async () => {
+    const asked = rig.contacts.upsertContact(request);
+    await expect(asked).rejects.toMatchObject({ reason: "COMMIT_OUTCOME_UNKNOWN", retryable: true });
+  });
+  const asked = () => rig.contacts.upsertContact(request).catch(isUnknown);
+  expect(await waitFor(asked, { describe: "the assistant to answer" })).toEqual(renamed);
+  const { contact } = await rig.contacts.getContact({ id });
+  expect(contact?.displayName).toBe("new");
+});
+
+it("what is new is applied while the assistant is away, some minutes behind the move", async () => {
+  await moveTo("gateway");
+  const { url } = rig.pair.gateway;
+  await runSql(url, "UPDATE tandem.authority SET since = since - interval '5 minutes'");
+  await withoutAssistantsDatabase(async () => {
+    const write = () =>
+      rig.contacts.upsertContact({ requestId: newRequestId(), displayName: "Grace" }).catch(isUnknown);
+    // Until the gateway has looked again.
+    const { contact } = await waitFor(write, { describe: "a new request to be applied" });
+    expect(contact?.displayName).toBe("Grace");
+  });
+});
+
+function isUnknown(error: unknown): false {
+  expect(error).toMatchObject({ reason: "COMMIT_OUTCOME_UNKNOWN" });
+  return false;
+}
+
+async function withoutAssistantsDatabase(work: () => Promise<void>): Promise<void> {
+  const { assistant, gateway } = rig.pair;
+  const allow = (is: boolean) =>
+    runSql(gateway.url, `ALTER DATABASE ${assistant.name} ALLOW_CONNECTIONS ${is}`);
+  await allow(false);
+  await runSql(
+    gateway.url,
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${assistant.name}'`,
+  );
+  try {
+    await work();
+  } finally {
+    await allow(true);
+  }
+}

@@ -3,7 +3,7 @@ export { callable } from "./declared/callable.ts";
 export type { DeclaredRow, ParamsOf } from "./declared/values-of.ts";
 export { type DbProxyLimits, defaultDbProxyLimits } from "./limits.ts";
 export type { Receipt, ReceiptOptions } from "./receipts.ts";
-export { newRequestId, requestIdOf } from "./request-id.ts";
+export { newRequestId, requestIdOf, requestIdTime } from "./request-id.ts";
 export type { IsolationLevel, ProbeOptions, QueryOptions, TransactionOptions } from "./requests.ts";
 export type { Column, QueryResult, StepResult, TransactionResult } from "./results.ts";
 export { sql } from "./sql.ts";

@@ -61,7 +61,7 @@ export {
   parseRequestIdentity,
   type RequestIdentity,
 } from "./receipts/request-identity.ts";
-export { idFrom, underOneId } from "./receipts/under-one-id.ts";
+export { idFrom, stateUnderOneId, underOneId } from "./receipts/under-one-id.ts";
 export type { Queries } from "./queries.ts";
 export { provideRolePasswords, type RolePasswords } from "./role-passwords.ts";
 export type { ServerInfo } from "./server-check.ts";

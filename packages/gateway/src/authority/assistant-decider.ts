@@ -1,5 +1,5 @@
 import { callable, type DbProxy, type Step } from "@tandem/dbproxy";
-import { underOneId } from "@tandem/postgres";
+import { stateUnderOneId, underOneId } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { translateAssistantFailure } from "./assistant-failures.ts";
 import type { Decider, ReadOptions, WriteOptions } from "./decider.ts";
@@ -21,6 +21,16 @@ export function createAssistantDecider(assistantDb: DbProxy): Decider {
         // As many as there are steps, each with the rows that its statement declares.
         return results as readonly StepOutcome[] as OutcomesOf<Steps>;
       }),
+    hasCommitted: async ({ caller, requestId, ...bounds }) => {
+      const state = await stateUnderOneId(scopedId(caller, requestId), async (id) => {
+        const receipt = await assistantDb.receipt(id, toBounds(bounds)).catch((error: unknown) => {
+          throw translateAssistantFailure(error, "read");
+        });
+        return receipt.state;
+      });
+      // What is too old to be known is refused as such by the write.
+      return state === "committed" || state === "expired";
+    },
     read: async <Row extends object>(step: DeclaredStep<Row>, options: ReadOptions) => {
       const { rows } = await assistantDb
         .query(toStatement(step), { ...toBounds(options), primary: true })

@@ -26,6 +26,11 @@ export interface Decider {
     steps: Steps,
     options: WriteOptions,
   ): Promise<OutcomesOf<Steps>>;
+  /**
+   * Whether a write with a request_id was committed here: then `write` gives what came of it. While this side doesn't
+   * decide, it says so for good.
+   */
+  hasCommitted(write: WriteOptions & { readonly requestId: string }): Promise<boolean>;
   /** Runs a SELECT where the newest is to be seen. */
   read<Row extends object>(step: DeclaredStep<Row>, options: ReadOptions): Promise<StepOutcome<Row>["rows"]>;
 }

@@ -7,6 +7,7 @@ const { signal } = new AbortController();
 const nobody: Decider = {
   side: "gateway",
   read: () => expect.fail("It is not known who decides."),
+  hasCommitted: () => expect.fail("It is not known who decides."),
   write: () => expect.fail("It is not known who decides."),
 };
 

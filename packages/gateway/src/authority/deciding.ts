@@ -1,4 +1,6 @@
-import { type Database, readAuthority, type Sql } from "@tandem/postgres";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { toTimestamp } from "@tandem/invites";
+import { type Authority, type Database, readAuthority, type Sql } from "@tandem/postgres";
 import { HandlerError, unlessAborted } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
 import { translatedSql } from "../store/translated-sql.ts";
@@ -9,13 +11,20 @@ export interface Deciding {
   /** Who decides, as far as is known: it may have moved within the last second. */
   side(): Promise<Side>;
   /**
-   * Does work with the one that decides. While the authority moves the work is refused with NOT_AUTHORITATIVE, having
+   * Does work with the one that decides, and says who did before, if it has ever moved. While the authority moves the work is refused with NOT_AUTHORITATIVE, having
    * had no effect, and is done again when it has, within the time that there is.
    */
   decide<T>(
-    work: (decider: Decider) => Promise<T>,
+    work: (decider: Decider, before: DecidedBefore | undefined) => Promise<T>,
     patience: { readonly deadline: Date | undefined; readonly signal: AbortSignal },
   ): Promise<T>;
+}
+
+/** The one that decided before the authority moved. It has nothing to commit any more. */
+export interface DecidedBefore {
+  readonly decider: Decider;
+  /** Not later than this, in milliseconds since 1970, by the clock of the gateway's database. */
+  readonly until: number;
 }
 
 // How long what was read is believed. A write on the wrong side is refused by that side; a read there is as old at most.
@@ -31,17 +40,15 @@ export function createDeciding(options: {
 }): Deciding {
   const { own, assistant } = options;
   const sql = translatedSql(options.database);
-  let known: { readonly side: Promise<Side>; readonly at: number } | undefined;
-  const look = (): Promise<Side> => {
-    const side = readAuthority({ sql }).then(({ authority }): Side =>
-      authority === "gateway" ? "gateway" : "assistant",
-    );
-    known = { side, at: performance.now() };
-    side.catch(() => (known = undefined));
-    return side;
+  let known: { readonly authority: Promise<Authority>; readonly at: number } | undefined;
+  const look = (): Promise<Authority> => {
+    const authority = readAuthority({ sql });
+    known = { authority, at: performance.now() };
+    authority.catch(() => (known = undefined));
+    return authority;
   };
-  const side = (): Promise<Side> =>
-    known !== undefined && performance.now() - known.at < BELIEVED_MS ? known.side : look();
+  const lastSeen = (): Promise<Authority> =>
+    known !== undefined && performance.now() - known.at < BELIEVED_MS ? known.authority : look();
   // One look for all that wait.
   let watching: Promise<void> | undefined;
   const settled = (): Promise<void> =>
@@ -49,12 +56,14 @@ export function createDeciding(options: {
       watching = undefined;
     }));
   return {
-    side,
+    side: async () => sideOf(await lastSeen()),
     decide: async (work, { deadline, signal }) => {
       for (;;) {
-        const tried = await side();
+        const authority = await lastSeen();
+        const [decider, other] = sideOf(authority) === "gateway" ? [own, assistant] : [assistant, own];
+        const until = timestampMs(toTimestamp(authority.since));
         try {
-          return await work(tried === "gateway" ? own : assistant);
+          return await work(decider, authority.epoch > 1n ? { decider: other, until } : undefined);
         } catch (error) {
           if (!(error instanceof HandlerError) || error.reason !== "NOT_AUTHORITATIVE") throw error;
           if (signal.aborted || Date.now() >= (deadline?.getTime() ?? Infinity)) throw error;
@@ -64,6 +73,10 @@ export function createDeciding(options: {
       }
     },
   };
+}
+
+function sideOf({ authority }: Authority): Side {
+  return authority === "gateway" ? "gateway" : "assistant";
 }
 
 /** Resolves when nothing moves, or after a while. */

@@ -1,7 +1,14 @@
 import { createHash } from "node:crypto";
 import { deserialize, serialize } from "node:v8";
 import { newRequestId } from "@tandem/dbproxy";
-import { applyOnce, type Database, parseRequestIdentity, type Receipts, underOneId } from "@tandem/postgres";
+import {
+  applyOnce,
+  type Database,
+  parseRequestIdentity,
+  type Receipts,
+  stateUnderOneId,
+  underOneId,
+} from "@tandem/postgres";
 import { runDeclared } from "../store/run-declared.ts";
 import type { Decider, ReadOptions, WriteOptions } from "./decider.ts";
 import type { DeclaredStep, OutcomesOf, StepOutcome } from "./declared-step.ts";
@@ -39,6 +46,13 @@ export function createOwnDecider(options: {
         // As many as there are steps, each with the rows that its statement declares.
         return deserialize(response) as OutcomesOf<Steps>;
       }),
+    hasCommitted: async ({ caller, requestId, deadline, signal }) => {
+      const state = await stateUnderOneId(requestId, async (id) => {
+        const receipt = await receipts.find({ caller, requestId: id }, { deadline, signal });
+        return receipt?.state ?? "not found";
+      });
+      return state === "committed";
+    },
     read: async <Row extends object>(step: DeclaredStep<Row>, { signal }: ReadOptions) => {
       signal.throwIfAborted();
       const { rows } = await runDeclared(database.run, step, undefined);

@@ -6,6 +6,7 @@ import type {
   UpsertContactRequest,
 } from "@tandem/contract/tandem/gateway/v1/contacts";
 import type { Logger } from "@tandem/rpc";
+import { decideOnce } from "../authority/decide-once.ts";
 import type { WriteOptions } from "../authority/decider.ts";
 import type { Deciding } from "../authority/deciding.ts";
 import { changeChannel } from "./change-channel.ts";
@@ -47,8 +48,8 @@ export function createContacts(options: {
   return {
     async upsert(request, call) {
       const upsert = parseUpsert(request);
-      const { requestId } = upsert;
-      return deciding.decide((decider) => upsertContact(decider, upsert, { ...call, requestId }), call);
+      const write = { ...call, requestId: upsert.requestId };
+      return decideOnce(deciding, (decider) => upsertContact(decider, upsert, write), write);
     },
     async get(request, call) {
       const id = parseId(request.id);
@@ -60,13 +61,13 @@ export function createContacts(options: {
     },
     async delete(request, call) {
       const id = parseId(request.id);
-      const requestId = parseOptionalRequestId(request.requestId);
-      await deciding.decide((decider) => deleteContact(decider, id, { ...call, requestId }), call);
+      const write = { ...call, requestId: parseOptionalRequestId(request.requestId) };
+      await decideOnce(deciding, (decider) => deleteContact(decider, id, write), write);
     },
     async updateChannel(request, call) {
       const change = parseChannelChange(request);
-      const { requestId } = change;
-      return deciding.decide((decider) => changeChannel(decider, change, { ...call, requestId }), call);
+      const write = { ...call, requestId: change.requestId };
+      return decideOnce(deciding, (decider) => changeChannel(decider, change, write), write);
     },
     touchChannel(request) {
       touches.touch(parseAddress(request));

@@ -9,7 +9,11 @@ const NEVER_MS = 60_000;
 /** Touches whose batches are noted, and written as the test says. */
 function start(limits: Partial<TouchLimits>, write: WriteTouches = async () => {}) {
   const lines: string[] = [];
-  const batches: { readonly channels: Record<string, number>; readonly requestId: string }[] = [];
+  const batches: {
+    readonly channels: Record<string, number>;
+    readonly requestId: string;
+    readonly again: boolean;
+  }[] = [];
   const logger = createLogger({
     service: "gateway",
     level: "info",
@@ -19,7 +23,7 @@ function start(limits: Partial<TouchLimits>, write: WriteTouches = async () => {
     logger,
     limits,
     write: (batch, options) => {
-      batches.push({ channels: counts(batch), requestId: options.requestId });
+      batches.push({ channels: counts(batch), requestId: options.requestId, again: options.again });
       return write(batch, options);
     },
   });
@@ -73,6 +77,7 @@ describe("interactions", () => {
       { "@a": 2 },
     ]);
     expect(new Set(batches.slice(0, 3).map(({ requestId }) => requestId)).size).toBe(1);
+    expect(batches.map(({ again }) => again)).toEqual([false, true, true, false]);
     expect(batches[3]?.requestId).not.toBe(batches[0]?.requestId);
     expect(lines.filter((line) => line.includes("tried again"))).toHaveLength(2);
     await end();

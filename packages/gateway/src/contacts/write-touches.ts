@@ -2,6 +2,8 @@ import { countInteractions, lockContactsOfAddresses } from "@tandem/assistant-st
 import { newRequestId } from "@tandem/dbproxy";
 import type { Logger } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
+import { decideOnce } from "../authority/decide-once.ts";
+import type { Decider } from "../authority/decider.ts";
 import type { Deciding } from "../authority/deciding.ts";
 import { step } from "../authority/declared-step.ts";
 import type { TouchCount, TouchLimits } from "./touches.ts";
@@ -9,12 +11,18 @@ import type { TouchCount, TouchLimits } from "./touches.ts";
 /** Writes a batch, once under its id. */
 export type WriteTouches = (
   batch: readonly TouchCount[],
-  options: { readonly requestId: string; readonly deadline: Date; readonly signal: AbortSignal },
+  options: {
+    readonly requestId: string;
+    /** Whether it was tried before: it may be written. */
+    readonly again: boolean;
+    readonly deadline: Date;
+    readonly signal: AbortSignal;
+  },
 ) => Promise<void>;
 
 /** In whichever database decides, for the gateway itself. */
 export function writeTouchesTo(deciding: Deciding): WriteTouches {
-  return async (batch, { requestId, deadline, signal }) => {
+  return async (batch, { requestId, again, deadline, signal }) => {
     const types = batch.map(({ type }) => type);
     const addresses = batch.map(({ address }) => address);
     const counts = batch.map(({ count }) => count);
@@ -24,7 +32,8 @@ export function writeTouchesTo(deciding: Deciding): WriteTouches {
       step(countInteractions, { types, addresses, counts, seenAt }),
     ];
     const options = { caller: "gateway", requestId, deadline, signal };
-    await deciding.decide((decider) => decider.write(steps, options), options);
+    const write = (decider: Decider): Promise<unknown> => decider.write(steps, options);
+    await (again ? decideOnce(deciding, write, options) : deciding.decide(write, options));
   };
 }
 
@@ -46,7 +55,7 @@ export async function writeBatch(
   for (let attempt = 1; ; attempt += 1) {
     try {
       const deadline = new Date(Date.now() + limits.writeTimeoutMs);
-      return await write(batch, { requestId, deadline, signal: ended });
+      return await write(batch, { requestId, again: attempt > 1, deadline, signal: ended });
     } catch (err) {
       const last = attempt >= limits.maxAttempts || stopping.aborted;
       const what = last ? "are lost" : "could not be written, and are tried again";

@@ -12,6 +12,7 @@ import { createInviteOnce, type InviteKeys, parseUuid, toInvite } from "@tandem/
 import { type Database, parseRequestId, type Receipts } from "@tandem/postgres";
 import type { Client, HandlerContext, Reason } from "@tandem/rpc";
 import { translateAssistantFailure } from "../authority/assistant-failures.ts";
+import { decideOnce } from "../authority/decide-once.ts";
 import type { Deciding } from "../authority/deciding.ts";
 import type { WriteOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
@@ -72,6 +73,7 @@ export function createInvites(options: InvitesOptions): Invites {
     revoke: (request, context) => {
       const id = parseUuid(request.id, "id");
       const write = writeOptions(context, request.requestId);
+      // To do it again changes nothing, whoever did it before.
       return deciding.decide(async (decider) => {
         const [revoked] = await decider.write([step(statementsOf(decider.side).revoke, { id })], write);
         const [row] = revoked.rows;
@@ -85,7 +87,7 @@ export function createInvites(options: InvitesOptions): Invites {
       return redeem(redemption, {
         attempts,
         keys: keys(),
-        decide: (work) => deciding.decide(work, context),
+        decide: (work) => decideOnce(deciding, work, write),
         write,
       });
     },

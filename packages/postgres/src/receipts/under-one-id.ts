@@ -24,6 +24,18 @@ export async function underOneId<T>(
   }
 }
 
+/** What a write has come to that goes through such a row: what the first id says that isn't spent. */
+export async function stateUnderOneId<State extends string>(
+  requestId: string,
+  stateOf: (requestId: string) => Promise<State | "refused">,
+): Promise<State | "refused"> {
+  for (let number = 0; number < MAX_IDS; number += 1) {
+    const state = await stateOf(nthId(requestId, number));
+    if (state !== "refused") return state;
+  }
+  return "refused";
+}
+
 function nthId(requestId: string, number: number): string {
   return number === 0 ? requestId : idFrom(requestId, `${requestId.toLowerCase()} ${number}`);
 }
