@@ -83,6 +83,18 @@ describe.each(["assistant", "gateway"] as const)("a request that was sent while 
     expect(await countInvites(contactId)).toBe(1);
   });
 
+  it("creates one invite under an id that its caller chose, and tells only copies its secrets", async () => {
+    const invite = { id: randomUUID(), contactId: await createContact(), sourceChannel: "telegram" };
+    const request = { requestId: newRequestId(), invite };
+    const created = await rig.invites.createInvite(request);
+    await moveTo(next);
+    for (const _ of Array.from({ length: 10 })) {
+      expect(await rig.invites.createInvite(request)).toEqual(created);
+    }
+    const another = rig.invites.createInvite({ requestId: newRequestId(), invite });
+    await expect(another).rejects.toMatchObject({ reason: "UNIQUE_VIOLATION", outcome: "NOT_COMMITTED" });
+  });
+
   it("redeems once, also where the channel was revoked since", async () => {
     const contactId = await createContact();
     const invite = { contactId, sourceChannel: "telegram", maxUses: 2 };

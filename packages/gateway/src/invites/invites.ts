@@ -1,46 +1,30 @@
-import { randomUUIDv7 } from "node:crypto";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { IngressInvites } from "@tandem/contract/tandem/assistant/v1/ingress_invites";
 import type {
   CreateInviteRequest,
-  CreateInviteResponseSchema,
   ListInvitesRequest,
   RedeemInviteRequest,
 } from "@tandem/contract/tandem/gateway/v1/invites";
 import type { Invite } from "@tandem/contract/tandem/invite/v1/invite";
-import { createInviteOnce, type InviteKeys, parseUuid, toInvite } from "@tandem/invites";
-import { type Database, parseRequestId, type Receipts } from "@tandem/postgres";
-import type { Client, HandlerContext, Reason } from "@tandem/rpc";
-import { translateAssistantFailure } from "../authority/assistant-failures.ts";
+import { parseUuid, toInvite } from "@tandem/invites";
+import { parseRequestId } from "@tandem/postgres";
+import type { HandlerContext } from "@tandem/rpc";
 import { decideOnce } from "../authority/decide-once.ts";
-import type { Deciding } from "../authority/deciding.ts";
 import type { WriteOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
-import { scopedId } from "../authority/scoped-id.ts";
 import type { Attempts } from "./attempts.ts";
+import { createAtDecider, type CreationAnswer, type InviteCreationOptions } from "./create-at-decider.ts";
 import { inviteLimits } from "./limits.ts";
 import { parsePage, readInvite, readPage } from "./read-invites.ts";
 import { redeem, type Redeemed } from "./redeem.ts";
 import { parseRedemption } from "./redeemer.ts";
 import { statementsOf, toRow } from "./statements.ts";
 
-export interface InvitesOptions {
-  readonly deciding: Deciding;
-  readonly database: Database;
-  readonly receipts: Receipts;
+export interface InvitesOptions extends InviteCreationOptions {
   readonly attempts: Attempts;
-  /** The assistant's, where invites are created while it decides. */
-  readonly ingress: Client<typeof IngressInvites>;
-  readonly keys: () => InviteKeys;
-  readonly instanceId: string;
 }
 
 /** Invites, in whichever database decides. Functions fail with HandlerErrors. */
 export interface Invites {
-  create(
-    request: CreateInviteRequest,
-    context: HandlerContext,
-  ): Promise<MessageInitShape<typeof CreateInviteResponseSchema>>;
+  create(request: CreateInviteRequest, context: HandlerContext): Promise<CreationAnswer>;
   get(id: string, context: HandlerContext): Promise<Invite>;
   list(
     request: ListInvitesRequest,
@@ -55,13 +39,10 @@ export interface Invites {
   expire(signal: AbortSignal): Promise<number>;
 }
 
-// Who writes for the gateway's callers, and for itself. Their requests are told from one another by their ids.
-const CREATOR = "gateway";
-
 export function createInvites(options: InvitesOptions): Invites {
   const { deciding, attempts, keys } = options;
   return {
-    create: (request, context) => create(request, context, options),
+    create: (request, context) => createAtDecider(request, context, options),
     get: (given, context) => {
       const id = parseUuid(given, "id");
       return deciding.decide(async (decider) => toInvite(await readInvite(decider, id, context)), context);
@@ -95,7 +76,7 @@ export function createInvites(options: InvitesOptions): Invites {
       deciding.decide(
         async (decider) => {
           const { expire } = statementsOf(decider.side);
-          const write = { caller: CREATOR, requestId: undefined, deadline: undefined, signal };
+          const write = { caller: "gateway", requestId: undefined, deadline: undefined, signal };
           const [expired] = await decider.write([step(expire, { maxRows: inviteLimits.expireBatch })], write);
           return Number(expired.changes);
         },
@@ -103,41 +84,6 @@ export function createInvites(options: InvitesOptions): Invites {
       ),
   };
 }
-
-async function create(
-  { requestId: given, invite }: CreateInviteRequest,
-  context: HandlerContext,
-  { deciding, database, receipts, ingress, keys, instanceId }: InvitesOptions,
-): Promise<MessageInitShape<typeof CreateInviteResponseSchema>> {
-  const { deadline, signal } = context;
-  const requestId = given === "" ? randomUUIDv7() : scopedId(callerOf(context), parseRequestId(given));
-  return deciding.decide(async ({ side }) => {
-    if (side === "assistant") return createThere({ requestId, invite }, ingress, context);
-    const { row, secrets } = await createInviteOnce(
-      { database, receipts, table: "ingress_invites", keys: keys(), instanceId },
-      { caller: CREATOR, requestId, invite, deadline, signal },
-    );
-    return { invite: toInvite(row), secrets: secrets ?? {} };
-  }, context);
-}
-
-async function createThere(
-  { requestId, invite }: Pick<CreateInviteRequest, "requestId" | "invite">,
-  ingress: InvitesOptions["ingress"],
-  context: HandlerContext,
-): Promise<MessageInitShape<typeof CreateInviteResponseSchema>> {
-  const request = { requestId, ...(invite === undefined ? {} : { invite }) };
-  const created = await ingress.createIngressInvite(request, { context }).catch((error: unknown) => {
-    throw translateAssistantFailure(error, "write", ofCreation);
-  });
-  if (created.invite === undefined) {
-    throw new TypeError("The assistant created an invite and didn't say which.");
-  }
-  return { invite: created.invite, secrets: created.secrets ?? {} };
-}
-
-// What the assistant says of an invite that is to be created, and not of how the gateway asks for it.
-const ofCreation: ReadonlySet<string> = new Set<Reason>(["INVALID_REQUEST", "CONTACT_NOT_FOUND"]);
 
 const callerOf = ({ caller }: HandlerContext): string => caller ?? "";
 
