@@ -1,8 +1,9 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { IngressInvites } from "@tandem/contract/tandem/assistant/v1/ingress_invites";
 import { createDbProxy, sql } from "@tandem/dbproxy";
-import type { ChannelIdentityOptions } from "@tandem/rpc";
+import { type ChannelIdentityOptions, createChannel, createClient } from "@tandem/rpc";
 import { createDevelopmentAuthority } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createIdentities, type Identities } from "./identities.ts";
@@ -140,6 +141,48 @@ describe("the policy file", () => {
     db.close();
     const refusal = assistant.log().find(({ reason }) => reason === "STATEMENT_NOT_ALLOWED");
     expect(refusal).toMatchObject({ caller: "gateway", peer: expect.any(String), step: 0 });
+  });
+});
+
+describe("a peer that the policy lets read", () => {
+  const policy =
+    "version: 1\ncallers:\n  reports:\n    sql: true\n    tables: { contacts: { select: [id] } }\n";
+  const refused = { reason: "METHOD_NOT_ALLOWED" };
+
+  /** What becomes of the peer's calls. */
+  async function asPeer(settings: Readonly<Record<string, string>>) {
+    const TANDEM_POLICY_FILE = await policyFile(policy);
+    const assistant = await pair.startAssistant({
+      ...(await identities.environment("assistant")),
+      ...settings,
+      TANDEM_POLICY_FILE,
+    });
+    await assistant.process.waitForLine('"msg":"serving"');
+    const as = { address: await assistant.dbProxyAddress(), tls: await identities.issue("reports") };
+    const db = createDbProxy(as);
+    const channel = createChannel(as);
+    const ingress = createClient(IngressInvites, channel);
+    const calls = [
+      db.query(sql`SELECT id FROM contacts`),
+      ingress.createIngressInvite({}),
+      ingress.digestInvites({}),
+    ];
+    const answers = await Promise.all(calls.map((call) => call.catch((error: unknown) => error)));
+    channel.close();
+    db.close();
+    return answers;
+  }
+
+  it("neither creates invites nor compares them", async () => {
+    const [read, ...ingress] = await asPeer({});
+    expect(read).toMatchObject({ rows: [] });
+    expect(ingress).toMatchObject([refused, refused]);
+  });
+
+  it("does where it is among those who may", async () => {
+    const [, created, digest] = await asPeer({ TANDEM_INGRESS_CALLERS: "gateway,reports" });
+    expect(created).toMatchObject({ reason: "INVALID_REQUEST" });
+    expect(digest).toMatchObject({ digests: [] });
   });
 });
 

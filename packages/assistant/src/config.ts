@@ -3,6 +3,7 @@ import { parseDatabaseUrl } from "@tandem/postgres";
 import {
   type ChannelIdentityOptions,
   type ProcessConfig,
+  readCallers,
   readPeerIdentity,
   readProcessConfig,
   Settings,
@@ -20,6 +21,8 @@ export interface AssistantConfig extends ProcessConfig {
   readonly dbProxyUrl: string;
   /** What each caller of DbProxy may do; where it isn't said, the gateway may use registered statements. */
   readonly policyFile: string | undefined;
+  /** Who may create invites here, and compare them: the policy says nothing of that. */
+  readonly ingressCallers: readonly string[];
   /** Where the gateway listens: what is decided here is brought there. */
   readonly gatewayAddress: string;
   /** How the assistant shows the gateway who it is, and makes sure of it. */
@@ -41,6 +44,7 @@ export function readAssistantConfig(environment = process.env): AssistantConfig 
     migrationUrl: settings.checked("TANDEM_MIGRATION_URL", parseDatabaseUrl),
     dbProxyUrl: settings.checked("TANDEM_DBPROXY_URL", parseDatabaseUrl),
     policyFile: settings.optional("TANDEM_POLICY_FILE"),
+    ingressCallers: readCallers(settings, "TANDEM_INGRESS_CALLERS", "gateway"),
     gatewayAddress: address,
     gatewayIdentity: readPeerIdentity(settings, {
       prefix: "TANDEM_GATEWAY",

@@ -65,7 +65,7 @@ export async function startAssistant(start: ServiceStart<AssistantConfig>): Prom
   const peers = [...policy.callers.keys()];
   const servers = [
     createServer(start, {}),
-    createServer(start, { ...allowDbProxy(peers), ...allowIngress(peers) })
+    createServer(start, { ...allowDbProxy(peers), ...allowIngress(config.ingressCallers) })
       .addService(
         DbProxy,
         dbProxyHandlers(dbProxy, () => instance),
@@ -154,6 +154,7 @@ function createServer({ config, logger }: ServiceStart<AssistantConfig>, rules: 
   return new RpcServer({ logger, identity: withRules, reflection, refuseUntilServing: true });
 }
 
+/** Whoever creates invites learns their secrets, which no policy grants. */
 function allowIngress(callers: readonly string[]): Rules {
   return allow(IngressInvites, { createIngressInvite: callers, digestInvites: callers });
 }
