@@ -127,26 +127,62 @@ it("no row can hold an empty text where the contract can't tell it from none", a
   ).rejects.toMatchObject({ code: "23514" });
 });
 
-it("what can't be said in the contract's terms is parked, and holds up nobody", async () => {
-  const [bad] = await rig.sql(
-    "assistant",
-    invitesSql(contactId, 1).replace("now() + interval '1 day'", "'infinity'"),
-  );
+it.each([
+  ["can't be said in the contract's terms", "expires_at = 'infinity'"],
+  ["no message can hold", "note = repeat('x', 5000000)"],
+])("what %s is parked, and holds up nobody", async (_, change) => {
+  const [bad] = await rig.sql("assistant", invitesSql(contactId, 1));
   const id = String(bad?.["id"]);
+  await waitFor(() => isAtGateway(id), { describe: "it to be brought", timeoutMs: 10_000 });
+  await rig.sql("assistant", `UPDATE assistant_ingress_invites SET ${change} WHERE id = '${id}'`);
   const others = await rig.sql("assistant", invitesSql(contactId, 20));
   for (const other of others) {
     await waitFor(() => isAtGateway(String(other["id"])), { describe: "the others", timeoutMs: 10_000 });
   }
-  await waitFor(() => rig.assistant.log().some((line) => line["id"] === id), {
+  await waitFor(() => rig.assistant.log().some((line) => line["id"] === id && line["level"] === "error"), {
     describe: "it to be parked",
     timeoutMs: 10_000,
   });
   await rig.sql(
     "assistant",
-    `UPDATE assistant_ingress_invites SET expires_at = now() + interval '1 day' WHERE id = '${id}'`,
+    `UPDATE assistant_ingress_invites SET expires_at = now() + interval '1 day', note = 'short' WHERE id = '${id}'`,
   );
-  await waitFor(() => isAtGateway(id), { describe: "it to be brought", timeoutMs: 10_000 });
+  await rig.mirrored();
+  expect(await rig.sql("gateway", `SELECT note FROM ingress_invites WHERE id = '${id}'`)).toEqual([
+    { note: "short" },
+  ]);
 });
+
+it("what is brought while somebody holds one of the mirror's rows is held up by none but that", async () => {
+  const [held] = await rig.sql("assistant", invitesSql(contactId, 1));
+  const id = String(held?.["id"]);
+  await waitFor(() => isAtGateway(id), { describe: "it to be brought", timeoutMs: 10_000 });
+  const name = `holder ${id}`;
+  const holding = rig.sql(
+    "gateway",
+    `SET application_name = '${name}'; BEGIN; SELECT FROM ingress_invites WHERE id = '${id}' FOR UPDATE; SELECT pg_sleep(120)`,
+  );
+  const holder = `FROM pg_stat_activity WHERE application_name = '${name}'`;
+  await waitFor(
+    async () => (await rig.sql("gateway", `SELECT ${holder} AND wait_event = 'PgSleep'`)).length === 1,
+    { describe: "the row to be held" },
+  );
+  // In one transaction, so that they travel together.
+  const others = await rig.sql(
+    "assistant",
+    `WITH held AS (UPDATE assistant_ingress_invites SET note = 'new' WHERE id = '${id}') ${invitesSql(contactId, 20)}`,
+  );
+  for (const other of others) {
+    await waitFor(() => isAtGateway(String(other["id"])), { describe: "the others", timeoutMs: 20_000 });
+  }
+  const [row] = await rig.sql("gateway", `SELECT note FROM ingress_invites WHERE id = '${id}'`);
+  expect(row?.["note"]).not.toBe("new");
+  await Promise.all([
+    rig.sql("gateway", `SELECT pg_terminate_backend(pid) ${holder}`),
+    expect(holding).rejects.toThrow(),
+  ]);
+  await rig.mirrored();
+}, 60_000);
 
 it(
   `invites that are created ${A_SECOND} a second are at the gateway within a second`,

@@ -16,6 +16,7 @@ export { type Applied, applyMirrored, type BroughtItem } from "./mirror/apply-mi
 export { type Authority, readAuthority } from "./mirror/authority.ts";
 export { keepTombstones } from "./mirror/keep-tombstones.ts";
 export { mirrorMigrationsFolder } from "./mirror/migrations-folder.ts";
+export { inGroups, mayBeOfOne } from "./mirror/in-groups.ts";
 export {
   type Backlog,
   type Brought,
@@ -32,7 +33,13 @@ export {
   type RowVersion,
 } from "./mirror/mirror-side.ts";
 export { type Moved, moveAuthority, type MoveOptions } from "./mirror/move-authority.ts";
-export { type MirroredAggregate, type Relay, type RelayOptions, startRelay } from "./mirror/relay.ts";
+export {
+  isOfTheItem,
+  type MirroredAggregate,
+  type Relay,
+  type RelayOptions,
+  startRelay,
+} from "./mirror/relay.ts";
 export { defaultRelayLimits, type RelayLimits } from "./mirror/relay-limits.ts";
 export type { RepairDirection } from "./mirror/repair-row.ts";
 export { type Finding, verifyMirror, type VerifyOptions } from "./mirror/verify-mirror.ts";

@@ -1,11 +1,21 @@
 import {
   InviteMirror,
+  type MirrorInviteCreateRequest,
   type MirrorInviteCreateStreamRequest,
   type MirrorInviteCreateStreamResponse,
 } from "@tandem/contract/tandem/gateway/v1/invite_mirror";
 import { toMirrorContactRequest, toMirrorRequest } from "@tandem/invites";
-import type { MirroredAggregate, MirrorItem } from "@tandem/postgres";
-import { BegunCall, type Channel, createClient, HandlerError, StatusCode, TransportError } from "@tandem/rpc";
+import { inGroups, isOfTheItem, mayBeOfOne, type MirroredAggregate, type MirrorItem } from "@tandem/postgres";
+import {
+  BegunCall,
+  type CallOptions,
+  type Channel,
+  createClient,
+  HandlerError,
+  StatusCode,
+  TransportError,
+} from "@tandem/rpc";
+import { sendable } from "./sendable.ts";
 
 export interface ToGatewayOptions {
   readonly channel: Channel;
@@ -15,8 +25,8 @@ export interface ToGatewayOptions {
 }
 
 const TIMEOUT_MS = 10_000;
-// Contacts are few beside invites, and are sent by calls.
-const CONTACTS_AT_ONCE = 32;
+// Of what is sent by calls: contacts, since they are few beside invites.
+const AT_ONCE = 32;
 
 /** What the assistant decides about, as it is brought to the gateway. */
 export function mirroredToGateway({
@@ -24,33 +34,29 @@ export function mirroredToGateway({
   instanceId,
   timeoutMs = TIMEOUT_MS,
 }: ToGatewayOptions): readonly MirroredAggregate[] {
-  const client = createClient(InviteMirror, channel);
+  const { mirrorContact } = createClient(InviteMirror, channel);
+  const asContact = { channel, method: InviteMirror.method.mirrorContact };
+  const asInvite = { channel, method: InviteMirror.method.mirrorInviteCreate };
   return [
     {
       name: "contact",
-      deliver: async (items, signal) => {
-        const results: (Error | undefined)[] = [];
-        for (let from = 0; from < items.length; from += CONTACTS_AT_ONCE) {
-          const some = items.slice(from, from + CONTACTS_AT_ONCE);
-          const send = async (item: MirrorItem): Promise<Error | undefined> => {
-            const request = written(() => toMirrorContactRequest(item, instanceId));
-            if (request instanceof HandlerError) return request;
-            return client.mirrorContact(request, { signal, timeoutMs }).then(() => undefined, asFailure);
-          };
-          const failures = await Promise.all(some.map(send));
-          results.push(...failures);
-          // What doesn't answer any of them is not asked for the rest.
-          const [first] = failures;
-          if (failures.every((failure) => failure instanceof TransportError)) {
-            return items.map((_, at) => (at < results.length ? results[at] : first));
-          }
-        }
-        return results;
+      deliver: (items, signal) => {
+        const send = async (item: MirrorItem): Promise<Error | undefined> => {
+          const request = sendable(item, () => toMirrorContactRequest(item, instanceId), asContact);
+          if (request instanceof HandlerError) return request;
+          return mirrorContact(request, { signal, timeoutMs }).then(() => undefined, asFailure);
+        };
+        return inGroups(items, AT_ONCE, (some) => Promise.all(some.map(send)));
       },
     },
     {
       name: "invite",
-      deliver: (items, signal) => deliverInvites(channel, items, { instanceId, signal, timeoutMs }),
+      deliver: (items, signal) => {
+        const requests = items.map((item) =>
+          sendable(item, () => toMirrorRequest(item, instanceId), asInvite),
+        );
+        return deliverInvites(channel, requests, { signal, timeoutMs });
+      },
       refersTo: ({ state = "null" }) => {
         const { contact_id: id } = JSON.parse(state) as { readonly contact_id?: string };
         return id === undefined ? undefined : { aggregate: "contact", id };
@@ -60,55 +66,76 @@ export function mirroredToGateway({
 }
 
 // What is neither is a defect, and no failure of this one item.
-function asFailure(error: unknown): Error {
+function asFailure(error: unknown): HandlerError | TransportError {
   if (error instanceof HandlerError || error instanceof TransportError) return error;
   throw error;
 }
 
-/** What is sent, or a refusal where the row can't be said in the contract's terms: a time beyond its years. */
-function written<T>(write: () => T): T | HandlerError {
-  try {
-    return write();
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    const message = `The row can't be sent: ${cause.message}`;
-    return new HandlerError({ reason: "INVALID_REQUEST", message, cause });
-  }
-}
+type Sendable = MirrorInviteCreateRequest | HandlerError;
+type Options = CallOptions & { readonly signal: AbortSignal };
 
-/** All over one stream, each answered by itself. */
+/** All over one stream; and what one of them may have brought upon the others is tried again by itself. */
 async function deliverInvites(
   channel: Channel,
-  items: readonly MirrorItem[],
-  {
-    instanceId,
-    ...options
-  }: { readonly instanceId: string; readonly signal: AbortSignal; readonly timeoutMs: number },
+  requests: readonly Sendable[],
+  options: Options,
 ): Promise<readonly (Error | undefined)[]> {
+  const { mirrorInviteCreate } = createClient(InviteMirror, channel);
+  const { failures, unsettled } = await sendOverStream(channel, requests, options);
+  if (unsettled.length === 0 || options.signal.aborted) return failures;
+  const send = ({ request }: (typeof unsettled)[number]): Promise<Error | undefined> =>
+    mirrorInviteCreate(request, options).then(() => undefined, asFailure);
+  const again = await inGroups(unsettled, AT_ONCE, (some) => Promise.all(some.map(send)));
+  const settled = new Map(unsettled.map(({ index }, at) => [index, again[at]]));
+  return failures.map((failure, index) => (settled.has(index) ? settled.get(index) : failure));
+}
+
+interface Streamed {
+  /** What came of each. */
+  readonly failures: readonly (Error | undefined)[];
+  /** Those of which that says too little: another one may have been the reason. */
+  readonly unsettled: readonly { readonly index: number; readonly request: MirrorInviteCreateRequest }[];
+}
+
+/** Rejects where the gateway takes nothing at all. */
+async function sendOverStream(
+  channel: Channel,
+  requests: readonly Sendable[],
+  options: Options,
+): Promise<Streamed> {
   const call = new BegunCall(channel, InviteMirror.method.mirrorInviteCreate, options);
   const answers = new Map<bigint, MirrorInviteCreateStreamResponse>();
-  const requests = items.map((item) => written(() => toMirrorRequest(item, instanceId)));
   async function* sent(): AsyncGenerator<Pick<MirrorInviteCreateStreamRequest, "id" | "request">> {
     for (const [index, request] of requests.entries()) {
-      if (!(request instanceof HandlerError)) yield { id: BigInt(index) + 1n, request };
+      if (!(request instanceof HandlerError)) yield { id: idAt(index), request };
     }
   }
+  call.sent = "maybe";
+  let end: Error = call.error(StatusCode.UNKNOWN, "the stream ended before it was answered");
   try {
     const { mirrorInviteCreateStream } = createClient(InviteMirror, channel);
     for await (const answer of mirrorInviteCreateStream(sent(), options)) answers.set(answer.id, answer);
   } catch (error) {
+    end = asFailure(error);
     // Those that were answered have been delivered.
-    if (answers.size === 0) throw error;
+    if (answers.size === 0 && !mayBeOfOne(end)) throw error;
   }
-  call.sent = "maybe";
-  return requests.map((request, index) =>
-    request instanceof HandlerError ? request : failureOf(answers.get(BigInt(index) + 1n), call),
-  );
+  const unsettled: Streamed["unsettled"][number][] = [];
+  const failures = requests.map((request, index) => {
+    if (request instanceof HandlerError) return request;
+    const answer = answers.get(idAt(index));
+    const failure = answer === undefined ? end : failureOf(answer, call);
+    if (failure !== undefined && mayBeOfOne(failure) && (answer === undefined || !isOfTheItem(failure)))
+      unsettled.push({ index, request });
+    return failure;
+  });
+  return { failures, unsettled };
 }
 
-function failureOf(answer: MirrorInviteCreateStreamResponse | undefined, call: BegunCall): Error | undefined {
-  const { outcome } = answer ?? {};
-  if (outcome?.case === "response") return undefined;
-  if (outcome?.case === "error") return call.fromAnswer(outcome.value);
-  return call.error(StatusCode.UNKNOWN, "the stream ended before it was answered");
+const idAt = (index: number): bigint => BigInt(index) + 1n;
+
+function failureOf({ outcome }: MirrorInviteCreateStreamResponse, call: BegunCall): Error | undefined {
+  if (outcome.case === "response") return undefined;
+  if (outcome.case === "error") return call.fromAnswer(outcome.value);
+  return call.error(StatusCode.UNKNOWN, "it was answered by nothing");
 }
