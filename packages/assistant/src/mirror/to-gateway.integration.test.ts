@@ -230,3 +230,11 @@ it("a gateway that has no database is asked for none by itself", async () => {
   expect(new Set(reasonsOf(results))).toEqual(new Set(["DATABASE_UNAVAILABLE"]));
   expect(calls()).toBe(0);
 });
+
+it("a deleted invite refers to nothing", async () => {
+  const { aggregates } = await startGateway({});
+  const invites = aggregates.find(({ name }) => name === "invite");
+  const [deletion = inviteWith("none")] = deletions(1);
+  expect(invites?.refersTo?.(deletion)).toBeUndefined();
+  expect(invites?.refersTo?.(inviteWith("n"))).toMatchObject({ aggregate: "contact" });
+});

@@ -57,7 +57,8 @@ export function mirroredToGateway({
         );
         return deliverInvites(channel, requests, { signal, timeoutMs });
       },
-      refersTo: ({ state = "null" }) => {
+      refersTo: ({ state }) => {
+        if (state === undefined) return undefined;
         const { contact_id: id } = JSON.parse(state) as { readonly contact_id?: string };
         return id === undefined ? undefined : { aggregate: "contact", id };
       },
