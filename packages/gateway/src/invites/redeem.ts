@@ -32,19 +32,29 @@ export interface RedeemOptions {
 export async function redeem(redemption: Redemption, options: RedeemOptions): Promise<Redeemed> {
   const { sourceChannel: channel, address: redeemer } = redemption;
   const attempt = await options.attempts.reserve({ channel, redeemer }, options.write.signal);
+  const look: Look = { found: undefined };
   const redeemed = await options
-    .decide((decider) => redeemAt(decider, redemption, options))
+    .decide((decider) => redeemAt(decider, redemption, { ...options, look }))
     .catch(async (thrown: unknown) => {
       const error = redemption.shown.kind === "voice_code" ? alike(thrown) : thrown;
-      // What was found was no guess, and what went wrong of itself isn't the redeemer's fault.
       const isWrong = error instanceof HandlerError && wrongGuesses.has(error.reason);
-      await (isWrong ? attempt.wrong() : attempt.giveBack()).catch(() => undefined);
+      // Who leaves once it is looked up has guessed all the same: with the right secret they would be let in.
+      if (isWrong || look.found === false) await attempt.wrong().catch(() => undefined);
+      // What was found was no guess, and what goes wrong of itself isn't the redeemer's fault. That they leave is.
+      else if (look.found || !options.write.signal.aborted) await attempt.giveBack().catch(() => undefined);
       throw error;
     });
   // They are in, whether it is known by then that this was no guess or not.
   await attempt.giveBack().catch(() => undefined);
   return redeemed;
 }
+
+/** Whether what was read so far has the secret; undefined where nothing was. */
+interface Look {
+  found: boolean | undefined;
+}
+
+type Looking = RedeemOptions & { readonly look: Look };
 
 // On the phone: whoever calls learns nothing by trying.
 function alike(error: unknown): unknown {
@@ -54,7 +64,7 @@ function alike(error: unknown): unknown {
 
 const wrongGuesses: ReadonlySet<string> = new Set<Reason>(["INVITE_INVALID", "INVITE_CHANNEL_MISMATCH"]);
 
-async function redeemAt(decider: Decider, redemption: Redemption, options: RedeemOptions): Promise<Redeemed> {
+async function redeemAt(decider: Decider, redemption: Redemption, options: Looking): Promise<Redeemed> {
   const found = await lookUp(decider, redemption, options);
   const refusal = refusalOf(found);
   // A copy of a request that was committed is answered by what that left, whatever became of the invite since.
@@ -120,7 +130,7 @@ function isUnmet(error: unknown): error is HandlerError {
 async function lookUp(
   decider: Decider,
   redemption: Redemption,
-  { keys, write }: RedeemOptions,
+  { keys, write, look }: Looking,
 ): Promise<InviteRow> {
   const found = await read();
   if (typeof found !== "string") return found;
@@ -136,7 +146,9 @@ async function lookUp(
     const { statement, column } = secretsAt(decider)[shown.kind];
     const given = await decider.read(step(statement, { hashes: hashes.map(({ hash }) => hash) }), write);
     const rows = given.map(toRow).filter((row) => hashes.some(({ hash }) => isSameHash(hash, row[column])));
-    return choose(rows, redemption);
+    const chosen = choose(rows, redemption);
+    look.found = typeof chosen !== "string";
+    return chosen;
   }
 }
 
