@@ -108,6 +108,26 @@ it("what refers to a contact that nobody knows is parked and said, and comes whe
   expect(held?.parked).toBe(0n);
 });
 
+it("a contact that is deleted past every service takes its invites with it, on both sides", async () => {
+  const going = await insertContact(rig);
+  const [invite] = await rig.sql("assistant", invitesSql(going, 1));
+  const id = String(invite?.["id"]);
+  await waitFor(() => isAtGateway(id), { describe: "it to be brought", timeoutMs: 10_000 });
+  await rig.sql("assistant", `DELETE FROM contacts WHERE id = '${going}'`);
+  await rig.mirrored();
+  for (const [side, table] of [
+    ["assistant", "assistant_ingress_invites"],
+    ["gateway", "ingress_invites"],
+  ] as const) {
+    const left = await rig.sql(
+      side,
+      `SELECT (SELECT count(*)::int FROM ${table} WHERE id = '${id}') AS rows, version::int FROM tandem.tombstones
+       WHERE aggregate = 'invite' AND id = '${id}'`,
+    );
+    expect(left).toEqual([{ rows: 0, version: 2 }]);
+  }
+});
+
 it("no row can hold an empty text where the contract can't tell it from none", async () => {
   for (const column of ["note", "friend_name", "expected_external_user_id"]) {
     const [row] = await rig.sql("assistant", invitesSql(contactId, 1));

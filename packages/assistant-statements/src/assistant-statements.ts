@@ -8,7 +8,6 @@ import {
   lockContactsOfAddresses,
   ownersOfAddresses,
 } from "./contact-channels.ts";
-import { removeInvitesOfContact } from "./contact-invites.ts";
 import {
   contactOfAddress,
   contactsPage,
@@ -38,7 +37,6 @@ export const assistantStatements: readonly DeclaredStatement[] = [
   channelById,
   changeChannel,
   countInteractions,
-  removeInvitesOfContact,
   ...allMirrorStatements,
   ...Object.values(channelStatements),
   ...Object.values(assistantInvites),

@@ -66,7 +66,7 @@ export const upsertContactWithChannels = defineStatement({
       WHERE held.contact_id = EXCLUDED.contact_id`,
 });
 
-/** Removes a contact with its channels. Changes one row, or none where there is none. */
+/** Removes a contact with its channels and invites. Changes one row, or none where there is none. */
 export const removeContact = defineStatement({
   name: "contacts.remove",
   params: { id: "uuid" },

@@ -7,7 +7,6 @@ export {
   lockContactsOfAddresses,
   ownersOfAddresses,
 } from "./contact-channels.ts";
-export { removeInvitesOfContact } from "./contact-invites.ts";
 export {
   contactOfAddress,
   contactsPage,

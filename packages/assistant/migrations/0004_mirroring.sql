@@ -14,6 +14,18 @@ ALTER TABLE assistant_ingress_invites ADD CONSTRAINT assistant_ingress_invites_n
 INSERT INTO tandem.authority (side, authority) VALUES ('assistant', 'assistant');--> statement-breakpoint
 SELECT tandem.mirror_table('contact', 'contacts', 'contact_channels');--> statement-breakpoint
 SELECT tandem.mirror_table('invite', 'assistant_ingress_invites');--> statement-breakpoint
+-- In the gateway's database a foreign key does this, whoever deletes a contact. Here invites can come before their contacts
+-- while the gateway decides; and then it is the gateway that says which of them are gone.
+CREATE FUNCTION tandem.remove_invites_of_contact() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM public.assistant_ingress_invites WHERE contact_id = OLD.id;
+	RETURN NULL;
+END
+$$;--> statement-breakpoint
+CREATE TRIGGER contacts_remove_invites AFTER DELETE ON contacts
+	FOR EACH ROW WHEN (current_user <> 'assistant_mirror') EXECUTE FUNCTION tandem.remove_invites_of_contact();--> statement-breakpoint
 GRANT UPDATE, DELETE ON tandem.outbox TO assistant_app;--> statement-breakpoint
 GRANT DELETE ON tandem.tombstones TO assistant_app;--> statement-breakpoint
 GRANT EXECUTE ON FUNCTION tandem.backlog TO assistant_app;--> statement-breakpoint

@@ -1,4 +1,4 @@
-import { contactWithChannels, removeContact, removeInvitesOfContact } from "@tandem/assistant-statements";
+import { contactWithChannels, removeContact } from "@tandem/assistant-statements";
 import type { Decider, WriteOptions } from "../authority/decider.ts";
 import { step } from "../authority/declared-step.ts";
 import { requireAuthority } from "../authority/require-authority.ts";
@@ -8,9 +8,7 @@ import { writeGuarded } from "./write-guarded.ts";
 /** Deletes a contact with its channels and invites. Fails with CONTACT_NOT_FOUND where there is none. */
 export async function deleteContact(decider: Decider, id: string, options: WriteOptions): Promise<void> {
   const remove = step(removeContact, { id }, { min: 1 });
-  // In the gateway's database a foreign key does it; the assistant's has none.
-  const invites = decider.side === "assistant" ? [step(removeInvitesOfContact, { id })] : [];
-  await writeGuarded(() => decider.write([remove, ...invites], options), {
+  await writeGuarded(() => decider.write([remove], options), {
     signal: options.signal,
     explain: async () => {
       await requireAuthority(decider, options);
