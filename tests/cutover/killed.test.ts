@@ -1,3 +1,4 @@
+import { Phase } from "@tandem/contract/tandem/gateway/v1/cutover";
 import { createDatabase } from "@tandem/postgres";
 import { runSql, waitFor } from "@tandem/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -43,6 +44,12 @@ it.each((["gateway", "assistant"] as const).flatMap((to) => places.map((place) =
       await before.release();
     }
     expect([await phaseOf(from), await phaseOf(to)]).toEqual([fromPhase, intoPhase]);
+    const hasEnded = intoPhase === "settled" && fromPhase === "draining";
+    expect(await rig.cutover.getAuthority({})).toMatchObject({
+      authority: authorityOf[hasEnded ? to : from],
+      phase: fromPhase === "settled" && intoPhase === "settled" ? Phase.SETTLED : Phase.DRAINING,
+      epoch: hasEnded ? epoch + 1n : epoch,
+    });
     dying.service.process.kill("SIGKILL");
     expect(await killed).toBeInstanceOf(Error);
     await held.disposeAsync();

@@ -15,6 +15,7 @@ import {
   verifyMirror,
 } from "@tandem/postgres";
 import { type Handlers, invalidField } from "@tandem/rpc";
+import { readAuthorities } from "../authority/read-authorities.ts";
 
 /** The gateway's side, and the assistant's. */
 export type Sides = readonly [MirrorSide, MirrorSide];
@@ -30,14 +31,14 @@ const MAX_SETTLE_MS = 60_000;
 export function cutoverHandlers(sides: () => Sides): Handlers<typeof Cutover> {
   const deciding = async (): Promise<readonly [decides: MirrorSide, mirror: MirrorSide]> => {
     const [own, other] = sides();
-    const { authority } = await own.authority();
+    const { authority } = await readAuthorities(own, other);
     return authority === own.name ? [own, other] : [other, own];
   };
   return {
     getAuthority: async () => {
-      const { authority, phase, epoch, since } = await sides()[0].authority();
-      const [decides] = await deciding();
-      const { pending, parked, oldestAgeMs } = await decides.backlog();
+      const [own, other] = sides();
+      const { authority, phase, epoch, since } = await readAuthorities(own, other);
+      const { pending, parked, oldestAgeMs } = await (authority === own.name ? own : other).backlog();
       return {
         authority: toAuthority(authority),
         phase: phase === "settled" ? Phase.SETTLED : Phase.DRAINING,

@@ -340,7 +340,8 @@ export const Phase = {
   SETTLED: 1,
 
   /**
-   * Writes are answered NOT_AUTHORITATIVE, retryable, while the mirror empties.
+   * The authority moves, or whoever moved it died, and the same SetAuthority finishes it. Until
+   * then writes may be answered NOT_AUTHORITATIVE, retryable.
    *
    * @generated from enum value: PHASE_DRAINING = 2;
    */
