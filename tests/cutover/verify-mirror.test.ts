@@ -1,12 +1,12 @@
 import { FindingKind, Repair, type VerifySummary } from "@tandem/contract/tandem/gateway/v1/cutover";
-import { runSql } from "@tandem/testkit";
+import { runSql, watchPeakMemory } from "@tandem/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readCutoverConfig } from "./config.ts";
-import { contentsOf, createCutoverRig, type CutoverRig, type Side } from "./cutover-rig.ts";
+import { countOf, createCutoverRig, type CutoverRig, invitesOf, type Side } from "./cutover-rig.ts";
+import { type Drift, injectDrift } from "./drift.ts";
 import { startLoad } from "./load.ts";
 
 const { rows } = readCutoverConfig();
-const invitesOf = { gateway: "ingress_invites", assistant: "assistant_ingress_invites" } as const;
 const timeout = 60_000 + rows * 10;
 
 let rig: CutoverRig;
@@ -19,7 +19,6 @@ describe.each([
   ["assistant", "gateway"],
   ["gateway", "assistant"],
 ] as const)("while the %s decides", (decides, mirror) => {
-  const invites = invitesOf[mirror];
   beforeAll(async () => {
     await rig.letDecide(decides);
     await fill(decides);
@@ -28,28 +27,30 @@ describe.each([
 
   it("finds every row that differs, and none beside them while others are written", { timeout }, async () => {
     await using load = startLoad(rig, 40);
-    const each = Math.max(2, Math.round(rows / 500));
-    await spoil(mirror, driftOf(invites, each));
-    const began = performance.now();
+    const { url } = rig.pair[mirror];
+    const drift = await injectDrift({
+      url,
+      role: `${mirror}_mirror`,
+      invites: invitesOf[mirror],
+      rows: rows / 100,
+    });
     const { found, summary } = await verify(Repair.UNSPECIFIED);
-    const ms = Math.round(performance.now() - began);
-    process.stderr.write(
-      `cutover: ${String(summary.compared)} rows compared in ${ms} ms, ${found} findings\n`,
-    );
-    const all = BigInt(each);
-    // An invite each, and a contact each where the invites of a contact are not what differs.
-    expect(summary).toMatchObject({ missing: all, stale: all, different: all, orphans: all, newer: all });
-    await load.stop();
-    await verify(Repair.FOLLOW_AUTHORITY);
+    expectSame(found, drift);
+    expect(summary).toMatchObject(countsOf(drift));
+    const followed = await verify(Repair.FOLLOW_AUTHORITY);
+    expectSame(followed.found, drift);
     // What the mirror has newer stays, until it is said that the authority is the one that lost it.
-    expect((await verify(Repair.UNSPECIFIED)).summary).toMatchObject({ missing: 0n, newer: all });
-    await verify(Repair.RECOVER_AUTHORITY);
+    const newer = new Map([...drift].filter(([, kind]) => kind === FindingKind.NEWER));
+    expect(followed.summary.repaired).toBe(BigInt(drift.size - newer.size));
+    expectSame((await verify(Repair.UNSPECIFIED)).found, newer);
+    expect((await verify(Repair.RECOVER_AUTHORITY)).summary.repaired).toBe(BigInt(newer.size));
+    await load.stop();
     await rig.expectEqual();
   });
 
   it("brings back to the authority what a restored backup lacks", { timeout }, async () => {
     const url = rig.pair[decides].url;
-    const before = (await contentsOf(url, invitesOf[decides])).length;
+    const before = await countOf(url, decides);
     // As it was before some were written: nothing says that they have been there.
     await runSql(
       url,
@@ -60,55 +61,82 @@ describe.each([
        DELETE FROM contacts WHERE id IN (SELECT id FROM lost)`,
     );
     const { found, summary } = await verify(Repair.RECOVER_AUTHORITY);
-    expect(summary.repaired).toBe(BigInt(found));
-    expect(found).toBeGreaterThan(0);
-    expect(await contentsOf(url, invitesOf[decides])).toHaveLength(before);
+    expect(summary.repaired).toBe(BigInt(found.size));
+    expect(found.size).toBeGreaterThan(0);
+    expect(await countOf(url, decides)).toBe(before);
     await rig.expectEqual();
-    expect((await verify(Repair.UNSPECIFIED)).found).toBe(0);
+    expect((await verify(Repair.UNSPECIFIED)).found.size).toBe(0);
   });
 });
 
-/** As many contacts as are asked for, with an invite each. */
+/** As many contacts as are asked for, with a channel each; nine of ten have an invite, and the others are called quiet. */
 async function fill(side: Side): Promise<void> {
   await runSql(
     rig.pair[side].url,
     `WITH made AS (
-       INSERT INTO contacts (id, display_name) SELECT gen_random_uuid(), 'c' || i FROM generate_series(1, ${rows}) i
-       RETURNING id
+       INSERT INTO contacts (id, display_name)
+       SELECT gen_random_uuid(), CASE WHEN i % 10 = 0 THEN 'quiet' ELSE 'c' || i END FROM generate_series(1, ${rows}) i
+       RETURNING id, display_name
+     ), channels AS (
+       INSERT INTO contact_channels (id, contact_id, type, address)
+       SELECT gen_random_uuid(), id, 'email', id || '@example.org' FROM made
      )
      INSERT INTO ${invitesOf[side]} (id, contact_id, source_channel, key_id, expires_at)
-     SELECT gen_random_uuid(), id, 'telegram', 'k', now() + interval '1 day' FROM made`,
+     SELECT gen_random_uuid(), id, 'telegram', 'k', now() + interval '1 day' FROM made WHERE display_name <> 'quiet'`,
   );
 }
 
-/** Changes the mirror as no writer could. */
-async function spoil(side: Side, text: string): Promise<void> {
-  await runSql(rig.pair[side].url, `SET ROLE ${side}_mirror; ${text}`);
+interface Verified {
+  readonly found: ReadonlyMap<string, FindingKind>;
+  readonly summary: VerifySummary;
 }
 
-/** So many invites of each kind. The load's are redeemed soon; these aren't. */
-function driftOf(invites: string, each: number): string {
-  const some = (place: number): string =>
-    `(SELECT id FROM ${invites} WHERE key_id = 'k' ORDER BY id OFFSET ${place * each} LIMIT ${each})`;
-  return `
-    UPDATE ${invites} SET version = version - 1, note = 'old' WHERE id IN ${some(1)};
-    UPDATE ${invites} SET note = 'other' WHERE id IN ${some(2)};
-    UPDATE ${invites} SET version = version + 3, note = 'later' WHERE id IN ${some(3)};
-    INSERT INTO ${invites} (id, contact_id, source_channel, key_id, expires_at, created_at, updated_at)
-      SELECT gen_random_uuid(), contact_id, 'telegram', 'orphan', expires_at, '2020-01-01', '2020-01-01'
-      FROM ${invites} WHERE id IN ${some(4)};
-    DELETE FROM ${invites} WHERE id IN ${some(0)}`;
-}
-
-async function verify(repair: Repair): Promise<{ readonly found: number; readonly summary: VerifySummary }> {
-  let found = 0;
-  const answers = rig.cutover.verifyMirror(
-    { repair, settle: { seconds: 0n, nanos: 500_000_000 } },
-    { timeoutMs: timeout },
-  );
-  for await (const { event } of answers) {
-    if (event.case === "summary") return { found, summary: event.value };
-    if (event.case === "finding" && event.value.kind !== FindingKind.UNSPECIFIED) found += 1;
+async function verify(repair: Repair): Promise<Verified> {
+  const services = [rig.service, rig.assistant];
+  const memories = await Promise.all(services.map(({ process: { pid } }) => watchPeakMemory(pid)));
+  const began = performance.now();
+  const found = new Map<string, FindingKind>();
+  const settle = { seconds: 0n, nanos: 500_000_000 };
+  for await (const { event } of rig.cutover.verifyMirror({ repair, settle }, { timeoutMs: timeout })) {
+    if (event.case === "finding") found.set(event.value.contactId || event.value.inviteId, event.value.kind);
+    if (event.case !== "summary") continue;
+    const seconds = ((performance.now() - began) / 1_000).toFixed(1);
+    const [gateway, assistant] = await Promise.all(
+      memories.map(async (memory) => toMiB(await memory?.peak())),
+    );
+    process.stderr.write(
+      `cutover: ${nameOf(Repair, repair)}: ${event.value.compared} rows compared, ${found.size} found and ${event.value.repaired} repaired in ${seconds} s; gateway at most ${gateway}, assistant ${assistant}\n`,
+    );
+    return { found, summary: event.value };
   }
   return expect.fail("There is no summary.");
+}
+
+const nameOf = (names: Readonly<Record<string, number>>, value: number): string =>
+  Object.entries(names).find((entry) => entry[1] === value)?.[0] ?? `${value}`;
+
+const toMiB = (bytes = 0): string => `${Math.round(bytes / 2 ** 20)} MiB`;
+
+/** By what is in one of them alone: all of them are too many to be shown. */
+function expectSame(found: Drift, expected: Drift): void {
+  const beside = (some: Drift, others: Drift) =>
+    [...some]
+      .filter(([id, kind]) => others.get(id) !== kind)
+      .map(([id, kind]) => `${id} ${nameOf(FindingKind, kind)}`);
+  expect({ tooMany: beside(found, expected), tooFew: beside(expected, found) }).toEqual({
+    tooMany: [],
+    tooFew: [],
+  });
+}
+
+function countsOf(drift: Drift) {
+  const count = (kind: FindingKind): bigint =>
+    BigInt([...drift.values()].filter((each) => each === kind).length);
+  return {
+    missing: count(FindingKind.MISSING),
+    stale: count(FindingKind.STALE),
+    different: count(FindingKind.DIFFERENT),
+    orphans: count(FindingKind.ORPHAN),
+    newer: count(FindingKind.NEWER),
+  };
 }
