@@ -55,7 +55,9 @@ export async function createCutoverRig(): Promise<CutoverRig> {
     letDecide: async (side) => {
       await mirrored();
       const { epoch } = await gateway.cutover.getAuthority({});
-      await gateway.cutover.setAuthority({ authority: authorityOf[side], expectedEpoch: epoch });
+      const request = { authority: authorityOf[side], expectedEpoch: epoch };
+      // All rows are compared first, of which there may be many.
+      await gateway.cutover.setAuthority(request, { timeoutMs: MOVE_TIMEOUT_MS });
     },
     mirrored,
     expectEqual: async () => {
@@ -104,6 +106,7 @@ async function startGateway(
 
 export const invitesOf = { gateway: "ingress_invites", assistant: "assistant_ingress_invites" } as const;
 
+const MOVE_TIMEOUT_MS = 120_000;
 // Of 256.
 const MAX_SHOWN = 3;
 

@@ -22,7 +22,6 @@ describe.each([
   beforeAll(async () => {
     await rig.letDecide(decides);
     await fill(decides);
-    await rig.mirrored(timeout);
   }, timeout);
 
   it("finds every row that differs, and none beside them while others are written", { timeout }, async () => {
@@ -55,7 +54,7 @@ describe.each([
     await runSql(
       url,
       `SET session_replication_role = replica;
-       CREATE TEMP TABLE lost AS SELECT id FROM contacts ORDER BY id LIMIT ${Math.round(rows / 10)};
+       CREATE TEMP TABLE lost AS SELECT id FROM contacts ORDER BY id LIMIT ${Math.round(rows / 50)};
        DELETE FROM ${invitesOf[decides]} WHERE contact_id IN (SELECT id FROM lost);
        DELETE FROM contact_channels WHERE contact_id IN (SELECT id FROM lost);
        DELETE FROM contacts WHERE id IN (SELECT id FROM lost)`,
@@ -69,21 +68,27 @@ describe.each([
   });
 });
 
-/** As many contacts as are asked for, with a channel each; nine of ten have an invite, and the others are called quiet. */
-async function fill(side: Side): Promise<void> {
-  await runSql(
-    rig.pair[side].url,
-    `WITH made AS (
-       INSERT INTO contacts (id, display_name)
-       SELECT gen_random_uuid(), CASE WHEN i % 10 = 0 THEN 'quiet' ELSE 'c' || i END FROM generate_series(1, ${rows}) i
-       RETURNING id, display_name
-     ), channels AS (
-       INSERT INTO contact_channels (id, contact_id, type, address)
-       SELECT gen_random_uuid(), id, 'email', id || '@example.org' FROM made
-     )
-     INSERT INTO ${invitesOf[side]} (id, contact_id, source_channel, key_id, expires_at)
-     SELECT gen_random_uuid(), id, 'telegram', 'k', now() + interval '1 day' FROM made WHERE display_name <> 'quiet'`,
-  );
+/**
+ * As many contacts as are asked for, with a channel each; nine of ten have an invite, and the others are called quiet. Both
+ * databases get the same: to bring so many from one to the other is not what is tried here.
+ */
+async function fill(decides: Side): Promise<void> {
+  const idOf = (what: string): string => `md5('${decides} ${what} ' || i)::uuid`;
+  const numbers = `FROM generate_series(1, ${rows}) i, (VALUES ('2026-01-01'::timestamptz)) AS t (past)`;
+  const fillOne = (side: Side): Promise<unknown> =>
+    runSql(
+      rig.pair[side].url,
+      `SET session_replication_role = replica;
+       INSERT INTO contacts (id, display_name, created_at, updated_at)
+       SELECT ${idOf("contact")}, CASE WHEN i % 10 = 0 THEN 'quiet' ELSE 'c' || i END, past, past ${numbers};
+       INSERT INTO contact_channels (id, contact_id, type, address, created_at, updated_at)
+       SELECT ${idOf("channel")}, ${idOf("contact")}, 'email', '${decides}-' || i || '@example.org', past, past ${numbers};
+       INSERT INTO ${invitesOf[side]} (id, contact_id, source_channel, key_id, expires_at, created_at, updated_at)
+       SELECT ${idOf("invite")}, ${idOf("contact")}, 'telegram', 'k', past + interval '100 years', past, past ${numbers}
+       WHERE i % 10 <> 0;
+       ANALYZE contacts, contact_channels, ${invitesOf[side]}`,
+    );
+  await Promise.all([fillOne("assistant"), fillOne("gateway")]);
 }
 
 interface Verified {
