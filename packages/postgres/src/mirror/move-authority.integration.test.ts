@@ -145,6 +145,31 @@ it("holds nobody up where the two differ, and says where", async () => {
   expect(await authorities()).toEqual(settledOn("east", 1n));
 });
 
+it("compares what was on its way for long when it has come", async () => {
+  await runSql(pair.east.url, "INSERT INTO notes (id, title) VALUES (gen_random_uuid(), 'old')");
+  await waitFor(async () => (await sides[0].backlog()).pending === 0, { describe: "the mirror" });
+  // As if it had been written an hour ago, and came as something else while the authority moves.
+  const anHourAgo = "updated_at = now() - interval '1 hour'";
+  await runSql(
+    pair.east.ownerUrl,
+    `ALTER TABLE notes DISABLE TRIGGER USER; UPDATE notes SET ${anHourAgo}; ALTER TABLE notes ENABLE TRIGGER USER`,
+  );
+  await runSql(
+    pair.west.ownerUrl,
+    `SET ROLE move_test_west_mirror; UPDATE notes SET ${anHourAgo}, version = version - 1, title = 'other'`,
+  );
+  const backlogs = [{ pending: 1, parked: 0, oldestAgeMs: 2 * 60 * 60_000 }];
+  const behind: MirrorSide = {
+    ...sides[0],
+    pending: (_, ids) => Promise.resolve(new Set(ids)),
+    backlog: async () => backlogs.pop() ?? sides[0].backlog(),
+  };
+  await expect(move("west", 1n, [behind, sides[1]])).rejects.toThrow(
+    /The two databases differ: note .* differs/,
+  );
+  expect(await authorities()).toEqual(settledOn("east", 1n));
+});
+
 it("waits for writes under way, without keeping others waiting behind them for long", async () => {
   const begun = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();

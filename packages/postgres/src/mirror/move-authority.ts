@@ -140,6 +140,8 @@ type Between = MoveOptions & Pick<Move, "from" | "into">;
 /** Before anybody is held up: what differs for good is told at once. Gives since when it has to be compared again. */
 async function assertAgreeing({ from, into, aggregates, signal }: Between): Promise<string> {
   const began = new Date(await from.now()).getTime();
+  // What is on its way is compared when it has come: it was written no longer ago than the oldest of it.
+  const { oldestAgeMs } = await from.backlog();
   const verifying = verifyMirror({
     decides: from,
     mirror: into,
@@ -151,7 +153,7 @@ async function assertAgreeing({ from, into, aggregates, signal }: Between): Prom
   const found: string[] = [];
   for await (const { aggregate, id, kind } of verifying) found.push(`${aggregate} ${id} is ${kind}`);
   if (found.length > 0) throw differing(found);
-  return new Date(began - MARGIN_MS).toISOString();
+  return new Date(began - oldestAgeMs - MARGIN_MS).toISOString();
 }
 
 /** Tried again while a writer takes long: others must not wait behind that one for more than a moment. */
