@@ -74,10 +74,14 @@ export async function startGateway(start: ServiceStart<GatewayConfig>): Promise<
   return running;
 }
 
+// A comparison of many rows takes minutes, and so does a repair: on a connection that is replaced it may come to its end.
+const LONGEST_CALL_MS = 15 * 60_000;
+
 function createServer({ config, logger }: ServiceStart<GatewayConfig>): RpcServer {
   const { reflection, identity } = config;
   const withRules = { ...identity, rules: { ...openRules(config), ...allowServices(config) } };
-  return new RpcServer({ logger, identity: withRules, reflection, refuseUntilServing: true });
+  const limits = { maxConnectionAgeGraceMs: LONGEST_CALL_MS };
+  return new RpcServer({ logger, identity: withRules, limits, reflection, refuseUntilServing: true });
 }
 
 function allowServices(config: GatewayConfig): Rules {
