@@ -63,6 +63,9 @@ export function createProcesses(): Processes {
   };
 }
 
+// A program starts in a second, and in many of them where the processors are wanted by others as well.
+const START_TIMEOUT_MS = 30_000;
+
 async function start(options: SpawnOptions): Promise<SpawnedProcess> {
   const child = spawn(options.file ?? process.execPath, options.args, {
     stdio: ["pipe", "pipe", "pipe"],
@@ -98,7 +101,7 @@ async function start(options: SpawnOptions): Promise<SpawnedProcess> {
   return {
     pid,
     lines,
-    waitForLine: (wanted, { timeoutMs = 10_000 } = {}) => {
+    waitForLine: (wanted, { timeoutMs = START_TIMEOUT_MS } = {}) => {
       const matches = (line: string): boolean =>
         typeof wanted === "string" ? line.includes(wanted) : wanted.test(line);
       const describe = `process ${pid} to write a line with ${String(wanted)}`;
