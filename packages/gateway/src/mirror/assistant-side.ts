@@ -1,5 +1,5 @@
 import { type Aggregate, authorityStatements, mirrorStatements } from "@tandem/assistant-statements";
-import { callable, type DbProxy, type Statement } from "@tandem/dbproxy";
+import { callable, type DbProxy, type QueryOptions, type Statement } from "@tandem/dbproxy";
 import { translateAssistantFailure } from "../authority/assistant-failures.ts";
 import type { Authority, MirrorSide, RowVersion } from "@tandem/postgres";
 
@@ -13,6 +13,9 @@ const failing =
 // DbProxy gives twice as many at once, and no more.
 const MAX_ROWS = 5_000;
 
+// Of thousands of calls in a comparison none need fail because of a busy moment: within this they are tried again.
+const COMPARING = { timeoutMs: 30_000 };
+
 /** The assistant's side, over DbProxy by registered statements. */
 export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
   // Whether it has run before makes no difference: each can be repeated, so none needs an id that is kept.
@@ -20,8 +23,9 @@ export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
     const { results } = await assistantDb.transaction([statement]).catch(failing("write"));
     return results[0].rows;
   };
-  const ask = async <Row extends object>(statement: Statement<Row>): Promise<readonly Row[]> => {
-    const { rows } = await assistantDb.query(statement, { primary: true }).catch(failing("read"));
+  const ask = async <Row extends object>(statement: Statement<Row>, options: QueryOptions = {}) => {
+    const asked = { ...options, primary: true };
+    const { rows } = await assistantDb.query(statement, asked).catch(failing("read"));
     return rows;
   };
   // tandem.authority allows no other phases.
@@ -55,7 +59,7 @@ export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
     },
     now: async () => (await status()).now,
     digests: async (aggregate, { parts = null, ...within }) => {
-      const rows = await ask(callable(of(aggregate).digests)({ ...within, parts }));
+      const rows = await ask(callable(of(aggregate).digests)({ ...within, parts }), COMPARING);
       return rows.map(({ bucket, held, digest }) => ({ bucket: Number(bucket), held: Number(held), digest }));
     },
     list: async (aggregate, { buckets, since, before, parts = null }) => {
@@ -64,6 +68,7 @@ export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
       for (let after: string | null = null; ;) {
         const rows: readonly RowVersion[] = await ask(
           list({ buckets, since, before, parts, after, maxRows: MAX_ROWS }),
+          COMPARING,
         );
         all.push(...rows);
         if (rows.length < MAX_ROWS) return all;
@@ -71,7 +76,7 @@ export function createAssistantSide(assistantDb: DbProxy): MirrorSide {
       }
     },
     read: async (aggregate, ids) => {
-      const rows = await ask(callable(of(aggregate).read)({ ids }));
+      const rows = await ask(callable(of(aggregate).read)({ ids }), COMPARING);
       return rows.map(({ state, ...row }) => ({ ...row, state: state ?? undefined }));
     },
     apply: async (aggregate, { id, version, state = null }) => {
