@@ -13,12 +13,13 @@ export async function releaseParked(
   for (let after: string | undefined; ;) {
     const parked = await decides.parked(aggregate, { after, maxRows: PAGE });
     if (parked.length === 0) return;
-    const items = await mirror.read(
-      aggregate,
-      parked.map(({ id }) => id),
+    const ids = parked.map(({ id }) => id);
+    const known = new Set((await decides.read(aggregate, ids)).map(({ id }) => id));
+    const versions = new Map((await mirror.read(aggregate, ids)).map(({ id, version }) => [id, version]));
+    // Of what neither side has nothing can be brought.
+    const there = parked.filter(
+      ({ id, version }) => (versions.get(id) ?? (known.has(id) ? 0n : version)) >= version,
     );
-    const versions = new Map(items.map(({ id, version }) => [id, version]));
-    const there = parked.filter(({ id, version }) => (versions.get(id) ?? 0n) >= version);
     if (there.length > 0) await decides.release(aggregate, there);
     after = parked.at(-1)?.id;
   }

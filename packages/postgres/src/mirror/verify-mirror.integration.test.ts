@@ -217,6 +217,16 @@ describe("what the mirror has refused", () => {
     expect(await east.backlog()).toMatchObject({ pending: 0, parked: 0 });
   });
 
+  it("is parked no more where neither side has it", async () => {
+    await accept();
+    await runSql(
+      pair.east.ownerUrl,
+      "INSERT INTO tandem.outbox (aggregate, id, version, refusal) VALUES ('note', gen_random_uuid(), 7, 'unknown')",
+    );
+    await verify("follow authority");
+    expect(await east.backlog()).toMatchObject({ pending: 0, parked: 0 });
+  });
+
   it("stays parked while it is refused, and holds up no other's repair", async () => {
     await drift();
     const found = await verify("follow authority");
