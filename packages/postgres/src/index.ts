@@ -16,7 +16,7 @@ export { type Applied, applyMirrored, type BroughtItem } from "./mirror/apply-mi
 export { type Authority, readAuthority } from "./mirror/authority.ts";
 export { keepTombstones } from "./mirror/keep-tombstones.ts";
 export { mirrorMigrationsFolder } from "./mirror/migrations-folder.ts";
-export { inGroups, mayBeOfOne } from "./mirror/in-groups.ts";
+export { bringInGroups, mayBeOfOne } from "./mirror/bring-in-groups.ts";
 export {
   type Backlog,
   type Brought,

@@ -5,7 +5,13 @@ import {
   type MirrorInviteCreateStreamResponse,
 } from "@tandem/contract/tandem/gateway/v1/invite_mirror";
 import { toMirrorContactRequest, toMirrorRequest } from "@tandem/invites";
-import { inGroups, isOfTheItem, mayBeOfOne, type MirroredAggregate, type MirrorItem } from "@tandem/postgres";
+import {
+  bringInGroups,
+  isOfTheItem,
+  mayBeOfOne,
+  type MirroredAggregate,
+  type MirrorItem,
+} from "@tandem/postgres";
 import {
   BegunCall,
   type CallOptions,
@@ -46,7 +52,7 @@ export function mirroredToGateway({
           if (request instanceof HandlerError) return request;
           return mirrorContact(request, { signal, timeoutMs }).then(() => undefined, asFailure);
         };
-        return inGroups(items, AT_ONCE, (some) => Promise.all(some.map(send)));
+        return bringInGroups(items, AT_ONCE, (some) => Promise.all(some.map(send)));
       },
     },
     {
@@ -86,7 +92,7 @@ async function deliverInvites(
   if (unsettled.length === 0 || options.signal.aborted) return failures;
   const send = ({ request }: (typeof unsettled)[number]): Promise<Error | undefined> =>
     mirrorInviteCreate(request, options).then(() => undefined, asFailure);
-  const again = await inGroups(unsettled, AT_ONCE, (some) => Promise.all(some.map(send)));
+  const again = await bringInGroups(unsettled, AT_ONCE, (some) => Promise.all(some.map(send)));
   const settled = new Map(unsettled.map(({ index }, at) => [index, again[at]]));
   return failures.map((failure, index) => (settled.has(index) ? settled.get(index) : failure));
 }

@@ -2,7 +2,7 @@ import { mirrorStatements } from "@tandem/assistant-statements";
 import { callable, type DbProxy } from "@tandem/dbproxy";
 import {
   idFrom,
-  inGroups,
+  bringInGroups,
   isOfTheItem,
   mayBeOfOne,
   type MirroredAggregate,
@@ -35,12 +35,12 @@ export function mirroredToAssistant(assistantDb: DbProxy): readonly MirroredAggr
         .then(() => undefined, asFailure);
     };
     return (items, signal) =>
-      inGroups(items, MAX_STEPS, async (some) => {
+      bringInGroups(items, MAX_STEPS, async (some) => {
         const failure = await send(some, signal);
         const isTheirs = isOfTheItem(failure) || mayBeOfOne(failure);
         if (!isTheirs || some.length === 1 || signal.aborted) return some.map(() => failure);
         // One of several may be the reason: each by itself then, so that it holds up none of the others.
-        return inGroups(some, AT_ONCE, (few) => Promise.all(few.map((item) => send([item], signal))));
+        return bringInGroups(some, AT_ONCE, (few) => Promise.all(few.map((item) => send([item], signal))));
       });
   };
   return [

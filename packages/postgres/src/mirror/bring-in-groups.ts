@@ -5,7 +5,7 @@ import { isOfTheItem } from "./relay.ts";
  * Brings so many at once, and gives for each what came of it, in order. Where the other side takes none of those that are
  * sent at once, it is not asked for the rest: they have failed with what the first of these failed with.
  */
-export async function inGroups<Item>(
+export async function bringInGroups<Item>(
   items: readonly Item[],
   size: number,
   send: (some: readonly Item[]) => Promise<readonly (Error | undefined)[]>,
