@@ -317,7 +317,8 @@ BEGIN
 			key
 		);
 		-- What is unique beside the id can be another row's here: one that is gone on the other side, or one that took
-		-- its place there. The later one has it.
+		-- its place there. An earlier one gives way. Where the clocks of the two sides tell otherwise, or what is brought
+		-- is out of date, the place is taken: that fails, and is tried again when the other row's own change has come.
 		SELECT string_agg(format('(%s)', condition), ' OR ') INTO rivals FROM (
 			SELECT string_agg(format('c.%1$I = n.%1$I', a.attname), ' AND ') AS condition
 			FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
@@ -331,17 +332,14 @@ BEGIN
 		IF rivals IS NOT NULL THEN
 			write_sql := write_sql || format(
 				'DELETE FROM %1$s c USING jsonb_populate_recordset(NULL::%1$s, state -> %3$L) n
-					WHERE (%2$s) AND c.id <> n.id AND c.updated_at < n.updated_at;',
-				child, rivals, key
+					WHERE (%2$s) AND c.id <> n.id AND (c.%4$I = aggregate_id OR c.updated_at < n.updated_at);',
+				child, rivals, key, link
 			);
 		END IF;
 		write_sql := write_sql || format(
-			'INSERT INTO %1$s AS old (%2$s) SELECT %2$s FROM jsonb_populate_recordset(NULL::%1$s, state -> %5$L) n
-				%3$s ORDER BY n.id ON CONFLICT (id) DO UPDATE SET %4$s WHERE old.version < EXCLUDED.version;',
-			child, tandem.columns_of(child),
-			CASE WHEN rivals IS NULL THEN ''
-				ELSE format('WHERE NOT EXISTS (SELECT FROM %s c WHERE (%s) AND c.id <> n.id)', child, rivals) END,
-			tandem.columns_of(child, '%1$I = EXCLUDED.%1$I'), key
+			'INSERT INTO %1$s AS old (%2$s) SELECT %2$s FROM jsonb_populate_recordset(NULL::%1$s, state -> %4$L) n
+				ORDER BY n.id ON CONFLICT (id) DO UPDATE SET %3$s WHERE old.version < EXCLUDED.version;',
+			child, tandem.columns_of(child), tandem.columns_of(child, '%1$I = EXCLUDED.%1$I'), key
 		);
 	END LOOP;
 
