@@ -29,7 +29,10 @@ export interface Backlog {
   readonly oldestAgeMs: number;
 }
 
-/** What the other side lacks, of all aggregates of a database. */
+/**
+ * What the other side lacks, of all aggregates of a database. Nothing here waits for a writer: what one holds is changing,
+ * and stays as it is.
+ */
 export interface Outbox {
   /** Takes what is due, the longest waiting first. Who dies with it leaves it to others when `leaseMs` is over. */
   take(
@@ -96,27 +99,26 @@ export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbo
         }),
       );
     },
-    delivered: async (aggregate, brought) => {
-      await sql`
-        WITH released AS (
-          UPDATE tandem.outbox SET refusal = NULL, awaits = NULL, attempts = 0, due_at = clock_timestamp()
-          WHERE awaits = ANY (${idsOf(brought)}::uuid[])
-        )
-        DELETE FROM tandem.outbox o
-        USING unnest(${idsOf(brought)}::uuid[], ${versionsOf(brought)}::int8[]) AS sent (id, version)
-        WHERE o.aggregate = ${aggregate} AND o.id = sent.id AND o.version <= sent.version`;
-    },
+    delivered: (aggregate, brought) => strikeOff(sql, aggregate, brought),
     postpone: async (aggregate, entries, byMs) => {
       await sql`
         UPDATE tandem.outbox o SET due_at = clock_timestamp() + make_interval(secs => ${byMs / 1_000})
-        FROM unnest(${idsOf(entries)}::uuid[], ${versionsOf(entries)}::int8[]) AS taken (id, version)
-        WHERE o.aggregate = ${aggregate} AND o.id = taken.id AND o.version = taken.version`;
+        FROM (
+          SELECT id FROM tandem.outbox held
+            JOIN unnest(${idsOf(entries)}::uuid[], ${versionsOf(entries)}::int8[]) AS taken (id, version) USING (id, version)
+          WHERE held.aggregate = ${aggregate} FOR UPDATE OF held SKIP LOCKED
+        ) AS taken
+        WHERE o.aggregate = ${aggregate} AND o.id = taken.id`;
     },
     park: async (aggregate, { id, version }, { refusal, awaits = null, forMs }) => {
       await sql`
-        UPDATE tandem.outbox
+        UPDATE tandem.outbox o
         SET refusal = ${refusal}, awaits = ${awaits}, due_at = clock_timestamp() + make_interval(secs => ${forMs / 1_000})
-        WHERE aggregate = ${aggregate} AND id = ${id} AND version = ${String(version)}`;
+        FROM (
+          SELECT id FROM tandem.outbox
+          WHERE aggregate = ${aggregate} AND id = ${id} AND version = ${String(version)} FOR UPDATE SKIP LOCKED
+        ) AS taken
+        WHERE o.aggregate = ${aggregate} AND o.id = taken.id`;
     },
     has: async (aggregate, id) => {
       const rows = await sql`
@@ -130,6 +132,29 @@ export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbo
       return { pending: Number(pending), parked: Number(parked), oldestAgeMs: oldest * 1_000 };
     },
   };
+}
+
+async function strikeOff(
+  sql: Database["sql"],
+  aggregate: string,
+  brought: readonly Brought[],
+): Promise<void> {
+  await sql`
+    UPDATE tandem.outbox o SET refusal = NULL, awaits = NULL, attempts = 0, due_at = clock_timestamp()
+    FROM (
+      SELECT aggregate, id FROM tandem.outbox WHERE awaits = ANY (${idsOf(brought)}::uuid[]) FOR UPDATE SKIP LOCKED
+    ) AS waiting
+    WHERE o.aggregate = waiting.aggregate AND o.id = waiting.id`;
+  // What waits still, since a writer holds it who may roll back, is released when this is brought once more.
+  await sql`
+    DELETE FROM tandem.outbox o USING (
+      SELECT aggregate, id FROM tandem.outbox held
+        JOIN unnest(${idsOf(brought)}::uuid[], ${versionsOf(brought)}::int8[]) AS sent (id, version) USING (id)
+      WHERE held.aggregate = ${aggregate} AND held.version <= sent.version
+        AND NOT EXISTS (SELECT FROM tandem.outbox waiting WHERE waiting.awaits = held.id)
+      FOR UPDATE OF held SKIP LOCKED
+    ) AS brought
+    WHERE o.aggregate = brought.aggregate AND o.id = brought.id`;
 }
 
 const idsOf = (entries: readonly { readonly id: string }[]): string[] => entries.map(({ id }) => id);
