@@ -71,7 +71,9 @@ BEGIN ATOMIC
 	WHERE o.aggregate = of_aggregate AND o.id = there.id AND o.version <= there.version AND o.refusal IS NOT NULL;
 END;
 --> statement-breakpoint
--- What was deleted, so that nothing that comes late brings it back.
+-- What was deleted, so that nothing that comes late brings it back. It counts in the mirror for 30 days. The side that
+-- decides remembers it for longer, from when the mirror has heard of it: what is made again gets a version above it until
+-- the mirror takes any.
 CREATE TABLE tandem.tombstones (
 	aggregate text NOT NULL,
 	id uuid NOT NULL,
@@ -81,6 +83,22 @@ CREATE TABLE tandem.tombstones (
 );
 --> statement-breakpoint
 CREATE INDEX tombstones_deleted_at_idx ON tandem.tombstones (deleted_at);
+--> statement-breakpoint
+CREATE FUNCTION tandem.after_delivery() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	-- One that is locked is changing: it is marked anew.
+	UPDATE tandem.tombstones t SET deleted_at = clock_timestamp() FROM (
+		SELECT aggregate, id FROM tandem.tombstones JOIN brought USING (aggregate, id) FOR UPDATE OF tombstones SKIP LOCKED
+	) AS heard
+	WHERE t.aggregate = heard.aggregate AND t.id = heard.id;
+	RETURN NULL;
+END
+$$;
+--> statement-breakpoint
+CREATE TRIGGER after_delivery AFTER DELETE ON tandem.outbox
+REFERENCING OLD TABLE AS brought FOR EACH STATEMENT EXECUTE FUNCTION tandem.after_delivery();
 --> statement-breakpoint
 -- TD001 is what NOT_AUTHORITATIVE is made of.
 CREATE FUNCTION tandem.refuse_write(message text) RETURNS void
@@ -367,7 +385,11 @@ BEGIN
 			PERFORM pg_advisory_xact_lock(hashtextextended(%1$L || aggregate_id, 0));
 			known := (SELECT r.version FROM %2$s r WHERE r.id = aggregate_id);
 			held := greatest(
-				known, (SELECT t.version FROM tandem.tombstones t WHERE t.aggregate = %1$L AND t.id = aggregate_id)
+				known,
+				(
+					SELECT t.version FROM tandem.tombstones t
+					WHERE t.aggregate = %1$L AND t.id = aggregate_id AND t.deleted_at > clock_timestamp() - interval '30 days'
+				)
 			);
 			IF held >= new_version THEN
 				apply_%1$s.outcome := 'stale';

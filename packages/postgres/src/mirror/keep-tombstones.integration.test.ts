@@ -2,7 +2,9 @@ import { createLogger } from "@tandem/rpc";
 import { runSql, waitFor } from "@tandem/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createMirroredPair, type MirroredPair } from "../testing/mirrored-pair.ts";
+import { applyMirrored } from "./apply-mirrored.ts";
 import { keepTombstones } from "./keep-tombstones.ts";
+import { createOutbox } from "./outbox.ts";
 
 let pair: MirroredPair;
 beforeAll(async () => {
@@ -45,4 +47,37 @@ it("forgets what was deleted 30 days ago, a day later where it decides, and not 
   });
   expect(await kept("west")).toEqual([29]);
   expect(await kept("east")).toEqual([29, 31, 40]);
+});
+
+const id = "01990000-0000-7000-8000-000000000001";
+
+it("counts from when the mirror has heard of it", async () => {
+  await runSql(
+    pair.east.url,
+    `INSERT INTO notes (id, title) VALUES ('${id}', 'one'); DELETE FROM notes WHERE id = '${id}'`,
+  );
+  const ofNote = `FROM tandem.tombstones WHERE id = '${id}'`;
+  await runSql(
+    pair.east.ownerUrl,
+    `UPDATE tandem.tombstones SET deleted_at = now() - interval '40 days' WHERE id = '${id}'`,
+  );
+  await createOutbox(pair.east.database).delivered("note", [{ id, version: 2n }]);
+  expect(
+    await runSql(pair.east.ownerUrl, `SELECT now() - deleted_at < interval '1 minute' AS late ${ofNote}`),
+  ).toEqual([{ late: true }]);
+});
+
+it("takes what is made again after that, whether or not the mirror has forgotten it already", async () => {
+  await applyMirrored(pair.west.database, "note", [{ id, version: 7n, state: undefined }]);
+  const state = JSON.stringify({ title: "again", updated_at: "2026-01-02T03:04:05Z", note_lines: [] });
+  const again = [{ id, version: 1n, state }];
+  const remembered = [{ outcome: "stale", version: 7n }];
+  expect(await applyMirrored(pair.west.database, "note", again)).toEqual(remembered);
+  await runSql(
+    pair.west.ownerUrl,
+    `UPDATE tandem.tombstones SET deleted_at = now() - interval '30 days' WHERE id = '${id}'`,
+  );
+  expect(await applyMirrored(pair.west.database, "note", again)).toEqual([
+    { outcome: "created", version: 1n },
+  ]);
 });

@@ -7,8 +7,9 @@ const INTERVAL_MS = 60 * 60_000;
 const BATCH = 1_000;
 
 /**
- * Forgets, until it is disposed of, what was deleted more than 30 days ago. What the mirror hasn't heard of yet is kept, and
- * the side that decides keeps everything a day longer: what is made again there is above what the mirror remembers.
+ * Forgets, until it is disposed of, what was deleted more than 30 days ago. What the mirror hasn't heard of yet is kept; the
+ * 30 days begin anew when it has, and the side that decides keeps everything a day longer: what is made again there is above
+ * what the mirror remembers.
  */
 export function keepTombstones(options: {
   readonly database: Pick<Database, "sql">;
