@@ -259,6 +259,12 @@ BEGIN
 END
 $$;
 --> statement-breakpoint
+CREATE FUNCTION tandem.is_watched(of_table regclass) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = of_table AND tgname = 'tandem_before_write');
+END;
+--> statement-breakpoint
 -- The triggers of a mirrored table: what writers must not forget, and what the mirror's own role may.
 CREATE FUNCTION tandem.watch_table(watched regclass, mirror_role regrole, aggregate text, after_write text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -286,7 +292,8 @@ $$;
 -- Makes a table one that is mirrored: to be called by a migration, as the tables' owner, and again by each that adds a
 -- column or a table that belongs to it. `root` has id uuid, version bigint and updated_at timestamptz; the tables of
 -- `children` have these as well, and belong to it by a foreign key that cascades. A row and its children are one
--- aggregate, which is brought to the other side as a whole. It gives
+-- aggregate, which is brought to the other side as a whole; rows that are there already are brought, too, where this side
+-- decides. It gives
 --   mirror.apply_AGGREGATE(id, version, state)  brings the mirror to a version, or to its end where the state is null
 --   mirror.read_AGGREGATE(ids)                  what is to be brought there
 --   mirror.digest_AGGREGATE(buckets, since, before, parts)  what the two sides are compared by, of some buckets or all
@@ -309,16 +316,33 @@ DECLARE
 	remove_sql text := '';
 	write_sql text := '';
 	raise_sql text := '';
+	is_new CONSTANT boolean := NOT tandem.is_watched(root);
+	mark_sql text := '';
 	dependent record;
 BEGIN
+	IF NOT EXISTS (SELECT FROM tandem.authority) THEN
+		RAISE EXCEPTION 'tandem.authority is empty: say first which side this database is, and which one decides.';
+	END IF;
 	IF aggregate !~ '^[a-z][a-z_]{0,39}$' THEN
 		RAISE EXCEPTION 'The name of an aggregate is of a-z and _, not %.', aggregate;
 	END IF;
 	PERFORM tandem.watch_table(root, mirror_role, aggregate, format('tandem.after_write(%L)', aggregate));
+	IF is_new THEN
+		mark_sql := format(
+			'INSERT INTO tandem.outbox (aggregate, id, version) SELECT %L, id, version FROM %s ON CONFLICT DO NOTHING;',
+			aggregate, root
+		);
+	END IF;
 
 	FOREACH child IN ARRAY children LOOP
 		key := (SELECT relname FROM pg_class WHERE oid = child);
 		link := tandem.belonging_column(child, root);
+		IF NOT is_new AND NOT tandem.is_watched(child) THEN
+			-- What it belongs to has been brought without it.
+			mark_sql := mark_sql || format(
+				'UPDATE %1$s SET version = version WHERE id IN (SELECT %2$I FROM %3$s);', root, link, child
+			);
+		END IF;
 		PERFORM tandem.watch_table(
 			child, mirror_role, '', format('tandem.after_child_write(%L, %L, %L)', aggregate, root, link)
 		);
@@ -505,6 +529,9 @@ BEGIN
 		$f$,
 		aggregate, root, remove_sql, columns, changes, write_sql, raise_sql
 	);
+	IF EXISTS (SELECT FROM tandem.authority WHERE authority = side) THEN
+		EXECUTE mark_sql;
+	END IF;
 END
 $$;
 --> statement-breakpoint

@@ -39,8 +39,8 @@ async function createSide(prefix: string, side: string): Promise<MirroredSide> {
   await bootstrapCluster({ adminUrl: target.adminUrl, databases: [plan], passwords });
   const ownerUrl = target.urlFor({ name: owner, password: "owner" });
   await migrate({ url: ownerUrl, folders: [mirrorMigrationsFolder()] });
-  await runSql(ownerUrl, TABLES);
   await runSql(ownerUrl, `INSERT INTO tandem.authority (side, authority) VALUES ('${side}', 'east')`);
+  await runSql(ownerUrl, TABLES);
   await runSql(
     ownerUrl,
     `GRANT UPDATE, DELETE ON tandem.outbox TO ${app}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tandem TO ${app}`,

@@ -1,0 +1,55 @@
+import { runSql } from "@tandem/testkit";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { createMirroredPair, type MirroredPair, type MirroredSide } from "../testing/mirrored-pair.ts";
+
+const [one, two] = ["01990000-0000-7000-8000-000000000001", "01990000-0000-7000-8000-000000000002"] as const;
+
+let pair: MirroredPair;
+beforeAll(async () => {
+  pair = await createMirroredPair("mirror_table_test");
+});
+beforeEach(async () => {
+  for (const { ownerUrl } of [pair.east, pair.west]) {
+    await runSql(ownerUrl, "TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones");
+  }
+});
+afterAll(() => pair[Symbol.asyncDispose]());
+
+const outbox = ({ ownerUrl }: MirroredSide) =>
+  runSql(ownerUrl, "SELECT aggregate, id::text, version::int FROM tandem.outbox ORDER BY aggregate, id");
+
+const ROW =
+  "id uuid PRIMARY KEY, version bigint NOT NULL DEFAULT 1, updated_at timestamptz NOT NULL DEFAULT now()";
+
+it("brings the rows that a table has already, where this side decides, and not a second time", async () => {
+  const books = `
+    CREATE TABLE books (${ROW});
+    CREATE TABLE pages (${ROW}, book_id uuid NOT NULL REFERENCES books ON DELETE CASCADE);
+    INSERT INTO books (id, version) VALUES ('${one}', 1), ('${two}', 3);
+    INSERT INTO pages (id, book_id) VALUES ('${one}', '${two}');
+    SELECT tandem.mirror_table('book', 'books')`;
+  for (const { ownerUrl } of [pair.east, pair.west]) await runSql(ownerUrl, books);
+  const marked = [
+    { aggregate: "book", id: one, version: 1 },
+    { aggregate: "book", id: two, version: 3 },
+  ];
+  expect(await outbox(pair.east)).toEqual(marked);
+  expect(await outbox(pair.west)).toEqual([]);
+
+  await runSql(pair.east.ownerUrl, "DELETE FROM tandem.outbox; SELECT tandem.mirror_table('book', 'books')");
+  expect(await outbox(pair.east)).toEqual([]);
+  // Of a table that comes to belong to it as well.
+  for (const { ownerUrl } of [pair.east, pair.west]) {
+    await runSql(ownerUrl, "SELECT tandem.mirror_table('book', 'books', 'pages')");
+  }
+  expect(await outbox(pair.east)).toEqual([{ aggregate: "book", id: two, version: 4 }]);
+  expect(await outbox(pair.west)).toEqual([]);
+});
+
+it("refuses to begin where nobody has said who decides", async () => {
+  const begun = runSql(
+    pair.west.ownerUrl,
+    `BEGIN; DELETE FROM tandem.authority; CREATE TABLE early (${ROW}); SELECT tandem.mirror_table('early', 'early')`,
+  );
+  await expect(begun).rejects.toThrow("tandem.authority is empty");
+});
