@@ -225,6 +225,15 @@ BEGIN
 END
 $$;
 --> statement-breakpoint
+CREATE FUNCTION tandem.refuse_truncate() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+		MESSAGE = format('The rows of %I are mirrored, and TRUNCATE says of none of them that it is gone: use DELETE.', TG_TABLE_NAME);
+END
+$$;
+--> statement-breakpoint
 -- The column of a table by which a row belongs to one of another table, and is deleted with it.
 CREATE FUNCTION tandem.belonging_column(child regclass, parent regclass) RETURNS name
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -285,6 +294,11 @@ BEGIN
 		'CREATE OR REPLACE TRIGGER tandem_mirrored_write BEFORE INSERT OR UPDATE OR DELETE ON %s
 		 FOR EACH ROW WHEN (current_user = %L) EXECUTE FUNCTION tandem.before_mirrored_write()',
 		watched, mirror_role::text
+	);
+	EXECUTE format(
+		'CREATE OR REPLACE TRIGGER tandem_truncate BEFORE TRUNCATE ON %s
+		 FOR EACH STATEMENT EXECUTE FUNCTION tandem.refuse_truncate()',
+		watched
 	);
 END
 $$;

@@ -74,9 +74,11 @@ export async function createInvitesDatabase(prefix: string): Promise<InvitesData
     database,
     ownerUrl,
     clear: async () => {
+      // Only a superuser can: its rows are mirrored.
       await runSql(
-        ownerUrl,
-        "TRUNCATE contacts, ingress_invites, assistant_ingress_invites, tandem.outbox, tandem.tombstones",
+        target.url,
+        `SET session_replication_role = replica;
+         TRUNCATE contacts, ingress_invites, assistant_ingress_invites, tandem.outbox, tandem.tombstones`,
       );
     },
     decides: async (who) => {

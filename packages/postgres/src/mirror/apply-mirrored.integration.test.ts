@@ -16,7 +16,7 @@ beforeAll(async () => {
   database = createDatabase({ url: pair.west.url, applicationName: "test-one-connection", poolSize: 1 });
 });
 beforeEach(async () => {
-  await runSql(pair.west.ownerUrl, "TRUNCATE notes, note_lines, tags, tandem.tombstones");
+  await pair.west.clear();
   await applyMirrored(database, "note", [itemOf(note, { title: "one", note_lines: [] })]);
 });
 afterAll(async () => {

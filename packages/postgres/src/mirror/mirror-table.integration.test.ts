@@ -9,9 +9,7 @@ beforeAll(async () => {
   pair = await createMirroredPair("mirror_table_test");
 });
 beforeEach(async () => {
-  for (const { ownerUrl } of [pair.east, pair.west]) {
-    await runSql(ownerUrl, "TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones");
-  }
+  for (const side of [pair.east, pair.west]) await side.clear();
 });
 afterAll(() => pair[Symbol.asyncDispose]());
 
@@ -52,4 +50,12 @@ it("refuses to begin where nobody has said who decides", async () => {
     `BEGIN; DELETE FROM tandem.authority; CREATE TABLE early (${ROW}); SELECT tandem.mirror_table('early', 'early')`,
   );
   await expect(begun).rejects.toThrow("tandem.authority is empty");
+});
+
+it("refuses TRUNCATE, which says of no row that it is deleted", async () => {
+  await runSql(pair.east.url, `INSERT INTO notes (id, title) VALUES ('${one}', 'one')`);
+  for (const tables of ["notes, note_lines, tags", "note_lines", "tags"]) {
+    await expect(runSql(pair.east.ownerUrl, `TRUNCATE ${tables}`)).rejects.toThrow("DELETE");
+  }
+  expect(await runSql(pair.east.url, "SELECT id::text FROM notes")).toEqual([{ id: one }]);
 });

@@ -31,11 +31,11 @@ beforeAll(async () => {
   }
 });
 beforeEach(async () => {
-  for (const { ownerUrl } of [pair.east, pair.west]) {
+  for (const side of [pair.east, pair.west]) {
+    await side.clear();
     await runSql(
-      ownerUrl,
-      `TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones;
-       UPDATE tandem.authority SET authority = 'east', epoch = 1, phase = 'settled', move = NULL`,
+      side.ownerUrl,
+      `UPDATE tandem.authority SET authority = 'east', epoch = 1, phase = 'settled', move = NULL`,
     );
   }
 });

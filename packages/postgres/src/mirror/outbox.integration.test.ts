@@ -13,7 +13,7 @@ beforeAll(async () => {
   outbox = createOutbox(pair.east.database);
 });
 beforeEach(async () => {
-  await runSql(pair.east.ownerUrl, "TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones");
+  await pair.east.clear();
   await runSql(
     pair.east.url,
     `INSERT INTO notes (id, title) VALUES ('${one}', 'one'), ('${two}', 'two');

@@ -18,9 +18,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   log = [];
   relays = new AsyncDisposableStack();
-  for (const { ownerUrl } of [pair.east, pair.west]) {
-    await runSql(ownerUrl, "TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones");
-  }
+  for (const side of [pair.east, pair.west]) await side.clear();
 });
 afterEach(() => relays.disposeAsync());
 afterAll(() => pair[Symbol.asyncDispose]());

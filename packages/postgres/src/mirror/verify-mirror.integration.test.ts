@@ -18,9 +18,7 @@ beforeAll(async () => {
   west = createDatabaseSide("west", pair.west.database);
 });
 beforeEach(async () => {
-  for (const { ownerUrl } of [pair.east, pair.west]) {
-    await runSql(ownerUrl, "TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones");
-  }
+  for (const side of [pair.east, pair.west]) await side.clear();
   await runSql(
     pair.east.url,
     `INSERT INTO notes (id, title) SELECT gen_random_uuid(), 'n' || i FROM generate_series(1, 1000) i`,

@@ -10,6 +10,8 @@ export interface MirroredSide extends AsyncDisposable {
   readonly database: Database;
   readonly url: string;
   readonly ownerUrl: string;
+  /** Empties it, past all triggers, as only a superuser can. */
+  clear(): Promise<void>;
 }
 
 /** Where `east` decides. Their rows are notes with lines, and the tags of notes, which belong to an aggregate of their own. */
@@ -51,6 +53,12 @@ async function createSide(prefix: string, side: string): Promise<MirroredSide> {
     database,
     url,
     ownerUrl,
+    clear: async () => {
+      await runSql(
+        target.url,
+        "SET session_replication_role = replica; TRUNCATE notes, note_lines, tags, tandem.outbox, tandem.tombstones",
+      );
+    },
     [Symbol.asyncDispose]: async () => {
       await database.close();
       await target.drop();
