@@ -141,6 +141,17 @@ BEGIN ATOMIC
 		SET version = EXCLUDED.version, due_at = EXCLUDED.due_at, attempts = 0, refusal = NULL, awaits = NULL;
 END;
 --> statement-breakpoint
+-- Which version a row has is decided here, not by who writes it: a very high one could never be raised again. The tables'
+-- owner alone gives one, in what recovers a row.
+CREATE FUNCTION tandem.ignore_version() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	NEW.version := CASE TG_OP WHEN 'INSERT' THEN 1 ELSE OLD.version END;
+	RETURN NEW;
+END
+$$;
+--> statement-breakpoint
 -- What no writer may forget, whoever writes. The argument is the aggregate; "" for the rows of a child.
 CREATE FUNCTION tandem.before_write() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -278,8 +289,16 @@ END;
 CREATE FUNCTION tandem.watch_table(watched regclass, mirror_role regrole, aggregate text, after_write text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	owner CONSTANT name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = watched);
 BEGIN
 	EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s', watched, mirror_role);
+	-- Its name comes before that of the next one, and so does it.
+	EXECUTE format(
+		'CREATE OR REPLACE TRIGGER tandem_before_version BEFORE INSERT OR UPDATE OF version ON %s
+		 FOR EACH ROW WHEN (current_user <> ALL (%L::name[])) EXECUTE FUNCTION tandem.ignore_version()',
+		watched, ARRAY[mirror_role::text, owner]
+	);
 	EXECUTE format(
 		'CREATE OR REPLACE TRIGGER tandem_before_write BEFORE INSERT OR UPDATE OR DELETE ON %s
 		 FOR EACH ROW WHEN (current_user <> %L) EXECUTE FUNCTION tandem.before_write(%L)',

@@ -59,3 +59,27 @@ it("refuses TRUNCATE, which says of no row that it is deleted", async () => {
   }
   expect(await runSql(pair.east.url, "SELECT id::text FROM notes")).toEqual([{ id: one }]);
 });
+
+it("takes no version from who writes a row, and one from what recovers it", async () => {
+  const highest = 2n ** 63n - 1n;
+  const versions = () =>
+    runSql(
+      pair.east.url,
+      "SELECT version::text FROM notes UNION ALL SELECT version::text FROM note_lines ORDER BY 1",
+    );
+  await runSql(
+    pair.east.url,
+    `INSERT INTO notes (id, title, version) VALUES ('${one}', 'one', ${highest});
+     INSERT INTO note_lines (id, note_id, place, version) VALUES ('${one}', '${one}', 'a', ${highest})`,
+  );
+  expect(await versions()).toEqual([{ version: "1" }, { version: "1" }]);
+  await runSql(pair.east.url, `UPDATE notes SET version = ${highest}; UPDATE note_lines SET version = -1`);
+  expect(await versions()).toEqual([{ version: "2" }, { version: "2" }]);
+  await runSql(
+    pair.east.url,
+    `SELECT tandem.recover_note('${two}', 41, '{"title": "two", "updated_at": "2026-01-02", "note_lines": []}')`,
+  );
+  expect(await runSql(pair.east.url, "SELECT version::text FROM notes WHERE title = 'two'")).toEqual([
+    { version: "42" },
+  ]);
+});
