@@ -261,6 +261,16 @@ BEGIN ATOMIC
 	WHERE attrelid = of_table AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
 END;
 --> statement-breakpoint
+-- An expression for the columns of a table that have a default, as JSON.
+CREATE FUNCTION tandem.defaults_of(of_table regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT concat_ws(' || ', $json$'{}'::jsonb$json$, string_agg(
+		format('jsonb_build_object(%L, %s)', attname, pg_get_expr(adbin, adrelid)), ' || '
+	)) FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+	WHERE attrelid = of_table AND attgenerated = '';
+END;
+--> statement-breakpoint
 -- Which of so many parts of all ids this one is in: by its last bytes, which are random in every UUID that is made.
 -- It sets nothing, so that it becomes part of the query: every row is asked for it.
 CREATE FUNCTION tandem.bucket_of(id uuid, buckets integer) RETURNS integer
@@ -340,6 +350,8 @@ DECLARE
 	mirror_role CONSTANT regrole := (SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'mirror');
 	columns CONSTANT text := tandem.columns_of(root);
 	changes CONSTANT text := tandem.columns_of(root, '%1$I = EXCLUDED.%1$I');
+	column_names CONSTANT text := tandem.columns_of(root, '%1$L');
+	defaults CONSTANT text := tandem.defaults_of(root);
 	child regclass;
 	-- By which the children stand in the state.
 	key name;
@@ -399,6 +411,16 @@ BEGIN
 			FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
 			WHERE k.conrelid = child AND k.contype = 'u' GROUP BY k.oid
 		) AS keys;
+		-- What the other side doesn't know of yet stays as it is, or gets its default.
+		write_sql := write_sql || format(
+			'IF EXISTS (SELECT FROM jsonb_array_elements(state -> %3$L) n WHERE NOT n ?& ARRAY[%2$s]) THEN
+				state := state || jsonb_build_object(%3$L, (
+					SELECT jsonb_agg(%4$s || coalesce(to_jsonb(c), ''{}'') || n)
+					FROM jsonb_array_elements(state -> %3$L) n LEFT JOIN %1$s c ON c.id = (n ->> ''id'')::uuid
+				));
+			END IF;',
+			child, tandem.columns_of(child, '%1$L'), key, tandem.defaults_of(child)
+		);
 		write_sql := write_sql || format(
 			'DELETE FROM %1$s c WHERE c.%2$I = aggregate_id
 				AND NOT EXISTS (SELECT FROM jsonb_array_elements(state -> %3$L) n WHERE (n ->> ''id'')::uuid = c.id);',
@@ -462,10 +484,11 @@ BEGIN
 				apply_%1$s.outcome := 'deleted';
 				RETURN;
 			END IF;
-			INSERT INTO %2$s (%4$s)
-			SELECT %4$s FROM jsonb_populate_record(
-				NULL::%2$s, state || jsonb_build_object('id', aggregate_id, 'version', new_version)
-			)
+			state := state || jsonb_build_object('id', aggregate_id, 'version', new_version);
+			IF NOT state ?& ARRAY[%7$s] THEN
+				state := %8$s || coalesce((SELECT to_jsonb(r) FROM %2$s r WHERE r.id = aggregate_id), '{}') || state;
+			END IF;
+			INSERT INTO %2$s (%4$s) SELECT %4$s FROM jsonb_populate_record(NULL::%2$s, state)
 			ON CONFLICT (id) DO UPDATE SET %5$s;
 			DELETE FROM tandem.tombstones t WHERE t.aggregate = %1$L AND t.id = aggregate_id;
 			%6$s
@@ -473,7 +496,8 @@ BEGIN
 		END
 		$body$
 		$f$,
-		aggregate, root, remove_sql, columns, changes, write_sql
+		aggregate, root, remove_sql, columns, changes, write_sql,
+		column_names, defaults
 	);
 	EXECUTE format(
 		$f$

@@ -1,6 +1,8 @@
 import { runSql } from "@tandem/testkit";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { createMirroredPair, type MirroredPair, type MirroredSide } from "../testing/mirrored-pair.ts";
+import { applyMirrored } from "./apply-mirrored.ts";
+import { createOutbox, type MirrorItem } from "./outbox.ts";
 
 const [one, two] = ["01990000-0000-7000-8000-000000000001", "01990000-0000-7000-8000-000000000002"] as const;
 
@@ -18,6 +20,12 @@ const outbox = ({ ownerUrl }: MirroredSide) =>
 
 const ROW =
   "id uuid PRIMARY KEY, version bigint NOT NULL DEFAULT 1, updated_at timestamptz NOT NULL DEFAULT now()";
+
+const read = async (id: string): Promise<MirrorItem> => {
+  const [item] = await createOutbox(pair.east.database).read("note", [id]);
+  if (item === undefined) throw new Error("There is no such note.");
+  return item;
+};
 
 it("brings the rows that a table has already, where this side decides, and not a second time", async () => {
   const books = `
@@ -81,5 +89,41 @@ it("takes no version from who writes a row, and one from what recovers it", asyn
   );
   expect(await runSql(pair.east.url, "SELECT version::text FROM notes WHERE title = 'two'")).toEqual([
     { version: "42" },
+  ]);
+});
+
+it("gives columns that only the mirror has what they had, or their default", async () => {
+  await runSql(
+    pair.east.url,
+    `INSERT INTO notes (id, title) VALUES ('${one}', 'one'), ('${two}', 'two');
+     INSERT INTO note_lines (id, note_id, place) VALUES ('${one}', '${one}', 'a')`,
+  );
+  await applyMirrored(pair.west.database, "note", [await read(one)]);
+  await runSql(
+    pair.west.ownerUrl,
+    `ALTER TABLE notes ADD COLUMN kind text NOT NULL DEFAULT 'plain';
+     ALTER TABLE note_lines ADD COLUMN kind text NOT NULL DEFAULT 'plain';
+     SELECT tandem.mirror_table('note', 'notes', 'note_lines');
+     SET ROLE mirror_table_test_west_mirror;
+     UPDATE notes SET kind = 'held';
+     UPDATE note_lines SET kind = 'held'`,
+  );
+  await runSql(
+    pair.east.url,
+    `UPDATE notes SET title = 'more';
+     UPDATE note_lines SET text = 'more';
+     INSERT INTO note_lines (id, note_id, place) VALUES ('${two}', '${one}', 'b')`,
+  );
+  expect(await applyMirrored(pair.west.database, "note", [await read(one), await read(two)])).toMatchObject([
+    { outcome: "updated" },
+    { outcome: "created" },
+  ]);
+  expect(await runSql(pair.west.url, "SELECT title, kind FROM notes ORDER BY id")).toEqual([
+    { title: "more", kind: "held" },
+    { title: "more", kind: "plain" },
+  ]);
+  expect(await runSql(pair.west.url, "SELECT text, kind FROM note_lines ORDER BY id")).toEqual([
+    { text: "more", kind: "held" },
+    { text: "", kind: "plain" },
   ]);
 });
