@@ -13,6 +13,8 @@ CREATE TABLE tandem.authority (
 	since timestamp(6) with time zone NOT NULL DEFAULT clock_timestamp(),
 	-- By which move it is draining: what another one was about can't end it.
 	move uuid,
+	-- The latest moves of this epoch that were called off: none of them begins again by a step that comes late.
+	called_off uuid[] NOT NULL DEFAULT '{}',
 	CHECK ((phase = 'draining') = (move IS NOT NULL))
 );
 --> statement-breakpoint
@@ -620,7 +622,7 @@ AS $$
 BEGIN
 	PERFORM tandem.stop_writes();
 	UPDATE tandem.authority SET phase = 'draining', move = by_move, since = clock_timestamp()
-		WHERE epoch = from_epoch AND phase = 'settled';
+		WHERE epoch = from_epoch AND phase = 'settled' AND by_move <> ALL (called_off);
 	-- What waits for its next try, or for a relay that died with it, would keep the writers waiting.
 	UPDATE tandem.outbox SET due_at = clock_timestamp() WHERE (aggregate, id) IN (
 		SELECT aggregate, id FROM tandem.outbox WHERE due_at > clock_timestamp() AND refusal IS NULL FOR UPDATE SKIP LOCKED
@@ -636,7 +638,8 @@ BEGIN
 	-- What is being brought here comes to its end first.
 	PERFORM tandem.stop_writes();
 	UPDATE tandem.authority
-		SET authority = to_authority, phase = 'settled', move = NULL, epoch = from_epoch + 1, since = clock_timestamp()
+		SET authority = to_authority, phase = 'settled', move = NULL, called_off = '{}', epoch = from_epoch + 1,
+			since = clock_timestamp()
 		WHERE epoch = from_epoch AND move = by_move;
 	RETURN QUERY SELECT * FROM tandem.authority;
 END
@@ -646,8 +649,13 @@ CREATE FUNCTION tandem.call_off_move(from_epoch bigint, by_move uuid) RETURNS SE
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	UPDATE tandem.authority SET phase = 'settled', move = NULL, since = clock_timestamp()
-		WHERE epoch = from_epoch AND move = by_move;
+	UPDATE tandem.authority SET
+		phase = CASE move WHEN by_move THEN 'settled' ELSE phase END,
+		since = CASE move WHEN by_move THEN clock_timestamp() ELSE since END,
+		move = nullif(move, by_move),
+		-- No step is under way for as long as it takes to call off so many.
+		called_off = (by_move || array_remove(called_off, by_move))[:100]
+		WHERE epoch = from_epoch;
 	RETURN QUERY SELECT * FROM tandem.authority;
 END
 $$;

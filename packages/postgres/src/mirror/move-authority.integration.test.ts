@@ -35,7 +35,7 @@ beforeEach(async () => {
     await side.clear();
     await runSql(
       side.ownerUrl,
-      `UPDATE tandem.authority SET authority = 'east', epoch = 1, phase = 'settled', move = NULL`,
+      `UPDATE tandem.authority SET authority = 'east', epoch = 1, phase = 'settled', move = NULL, called_off = '{}'`,
     );
   }
 });
@@ -136,6 +136,25 @@ it("goes back, and says why, where the mirror can't be brought up to date in tim
   expect(await authorities()).toEqual(settledOn("east", 1n));
 });
 
+it("says so where rows are left behind on the old side, which nothing brings any more", async () => {
+  const [east, west] = sides;
+  const left: MirrorSide = {
+    ...east,
+    endMove: async (...step) => {
+      const ended = await east.endMove(...step);
+      // As where somebody has turned the triggers off.
+      await runSql(
+        pair.east.ownerUrl,
+        "INSERT INTO tandem.outbox (aggregate, id, version) VALUES ('note', gen_random_uuid(), 1)",
+      );
+      return ended;
+    },
+  };
+  const moving = move("west", 1n, [left, west]);
+  await expect(moving).rejects.toMatchObject({ reason: "GUARD_UNMET" });
+  await expect(moving).rejects.toThrow("The west decides now (epoch 2), and the east has 1 rows");
+});
+
 it("holds nobody up where the two differ, and says where", async () => {
   await runSql(
     pair.west.ownerUrl,
@@ -221,6 +240,87 @@ it("many that move it at once leave one side deciding, and lose nothing", async 
 
 const sideOf = (name: string): MirrorSide => (name === "east" ? sides[0] : sides[1]);
 
+it("begins no move again that another one calls off: never do both take writes, and nothing is left behind", async () => {
+  const [east, west] = sides;
+  const [begun, looked, callingOff] = [pause(), pause(), pause()];
+  const written: (readonly boolean[])[] = [];
+  // The caller of the first one leaves when both sides know of it, and its word to the east takes long to get there.
+  const left = new AbortController();
+  const first = move("west", 1n, [
+    {
+      ...east,
+      backlog: async () => {
+        await begun.wait();
+        left.signal.throwIfAborted();
+        return east.backlog();
+      },
+      callOffMove: async (...step) => {
+        await callingOff.wait();
+        return east.callOffMove(...step);
+      },
+    },
+    west,
+  ]).catch((error: unknown) => error);
+  await begun.reached;
+  // The second one has looked at both by then. The first one's word comes when it is about to end its own.
+  const second = move("west", 1n, [
+    east,
+    {
+      ...west,
+      beginMove: async (...step) => {
+        await looked.wait();
+        return west.beginMove(...step);
+      },
+      callOffMove: async (...step) => {
+        await looked.wait();
+        return west.callOffMove(...step);
+      },
+      endMove: async (...step) => {
+        callingOff.goOn();
+        await first;
+        const ended = await west.endMove(...step);
+        written.push(await Promise.all([write(pair.east), write(pair.west)]));
+        return ended;
+      },
+    },
+  ]).catch((error: unknown) => error);
+  await looked.reached;
+  left.abort();
+  begun.goOn();
+  await callingOff.reached;
+  looked.goOn();
+  await second;
+  callingOff.goOn();
+  await first;
+  written.push(await Promise.all([write(pair.east), write(pair.west)]));
+  expect(written).not.toContainEqual([true, true]);
+  expect(written.at(-1)).toContain(true);
+  await waitFor(
+    async () =>
+      (await Promise.all(sides.map((side) => side.backlog()))).every(({ pending }) => pending === 0),
+    {
+      describe: "nothing to be left",
+    },
+  );
+});
+
+/** A place where somebody waits until he is let go. */
+function pause() {
+  const [reached, going] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const wait = (): Promise<void> => {
+    reached.resolve();
+    return going.promise;
+  };
+  return { reached: reached.promise, goOn: () => going.resolve(), wait };
+}
+
+/** Whether a side takes a write. */
+const write = ({ url }: MirroredSide): Promise<boolean> =>
+  runSql(url, "INSERT INTO notes (id, title) VALUES (gen_random_uuid(), 'n')").then(
+    () => true,
+    () => false,
+  );
+
 it("calls off no move that another one goes on to end, whatever was seen of the two before", async () => {
   const [east, west] = sides;
   const before = await west.authority();
@@ -245,13 +345,7 @@ it("calls off no move that another one goes on to end, whatever was seen of the 
   const second = move("west", 1n, [east, late]);
   await Promise.allSettled([second]);
   // Where the second has given its writers back to the east, the first must not take them away with what they wrote.
-  const written = await runSql(
-    pair.east.url,
-    "INSERT INTO notes (id, title) VALUES (gen_random_uuid(), 'n')",
-  ).then(
-    () => true,
-    () => false,
-  );
+  const written = await write(pair.east);
   goOn.resolve();
   await Promise.allSettled([first]);
   expect(await sides[1].authority()).toMatchObject({ authority: written ? "east" : "west" });

@@ -1,6 +1,8 @@
-import { HandlerError } from "@tandem/rpc";
+import { HandlerError, unlessAborted } from "@tandem/rpc";
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { afterWriters, type Waiting } from "./after-writers.ts";
+import { agreeOnAuthority } from "./agree-on-authority.ts";
 import type { Authority } from "./authority.ts";
 import { compareBuckets } from "./compare-buckets.ts";
 import type { MirrorSide } from "./mirror-side.ts";
@@ -30,64 +32,64 @@ const MARGIN_MS = 10_000;
 const POLL_MS = 5;
 // Nobody is held up meanwhile.
 const SETTLE_MS = 2_000;
-const EVER = "-infinity";
 
 /**
  * Moves the authority: stops the writes of the side that decides, waits until its mirror has all of it, makes sure that it
  * has, and lets the mirror decide. Killed at any step it is finished by the same call. Fails with a HandlerError where
- * that can't be had in time, saying why, and all is as it was: NOT_READY while the mirror is behind, GUARD_UNMET where
- * the two differ, STALE_VERSION where the epoch is another one.
+ * that can't be had in time, saying why, and all is as it was: NOT_READY while the mirror is behind or somebody else moves
+ * it, GUARD_UNMET where the two differ, STALE_VERSION where the epoch is another one.
  *
  * What becomes of a move is decided on the side that it leads to, by one row: it ends there, or it is called off there
  * first. That side is told of the move before the old one is, so that nobody who calls it off can miss it; the old one
- * decides no more before the new one does. So at no time do both decide, however many try at once.
+ * decides no more before the new one does. Only who began a move ends it there, and none is begun twice: what another one
+ * left is called off, as is what another one is about, which then fails. So at no time do both decide, however many try
+ * at once.
  */
 export async function moveAuthority(options: MoveOptions): Promise<Moved> {
-  const { sides, to, expectedEpoch, drainTimeoutMs } = options;
-  const into = sides.find(({ name }) => name === to);
-  const from = sides.find(({ name }) => name !== to);
-  if (into === undefined || from === undefined) throw new TypeError(`No side is called ${to}.`);
-  await catchUp(from, into, drainTimeoutMs);
-  await catchUp(into, from, drainTimeoutMs);
-  const [old, next] = await Promise.all([from.authority(), into.authority()]);
-  const { epoch } = old;
-  if (next.authority === to && old.authority === to) {
-    // It decides already: a move away from it that was not finished is called off.
-    const unfinished = old.move ?? next.move;
-    if (unfinished !== null) await callOff({ from: into, into: from, epoch, move: unfinished });
-    return { authority: to, epoch: next.epoch, heldMs: 0 };
-  }
-  if (epoch !== expectedEpoch) throw otherEpoch(old, expectedEpoch);
-  // Of a move that the other side knows nothing of any more, nothing is left but this.
-  if (old.move !== null && old.move !== next.move) await callOff({ from, into, epoch, move: old.move });
-  // Where somebody died, writers wait already, and what that one has compared is not known.
-  const since = old.move === null ? await assertAgreeing({ ...options, from, into }) : EVER;
-  const move = next.move ?? randomUUID();
-  const began = performance.now();
+  const { sides, to, drainTimeoutMs, signal } = options;
+  const [from, into] = between(sides, ({ name }) => name === to);
+  const patience = (): Waiting => ({ until: performance.now() + drainTimeoutMs, signal });
+  const { authority, epoch } = await comeToRest(options, patience());
+  if (authority === to) return { authority: to, epoch, heldMs: 0 };
+  const since = await assertAgreeing({ ...options, from, into });
+  const moving = { ...options, from, into, epoch, move: randomUUID() };
+  let began = performance.now();
   try {
-    await run({ ...options, from, into, epoch, move }, { since, until: began + drainTimeoutMs });
+    began = await stopWrites(moving, patience());
+    await handOver(moving, { since, until: began + drainTimeoutMs });
   } catch (error) {
-    const decided = await callOff({ from, into, epoch, move });
+    const decided = await callOff(moving).catch(() => undefined);
     if (decided !== to) throw error;
   }
-  await catchUp(from, into, drainTimeoutMs);
-  const moved = await from.authority();
-  if (moved.authority !== to) throw calledOffMeanwhile();
-  return { authority: to, epoch: moved.epoch, heldMs: performance.now() - began };
+  const [moved] = await agreeOnAuthority(sides, patience());
+  if (moved.authority !== to) throw movedByOthers();
+  const heldMs = performance.now() - began;
+  await assertNothingLeft(from, moved);
+  return { authority: to, epoch: moved.epoch, heldMs };
 }
 
-/**
- * Tells a side what became of moves of which it knows less than the other one, if it does: whoever moved it died before,
- * or its database was restored as it was before.
- */
-async function catchUp(side: MirrorSide, other: MirrorSide, patienceMs: number): Promise<void> {
-  const until = performance.now() + patienceMs;
+/** The side that a move comes from, and the one that it leads to. */
+function between(
+  sides: MoveOptions["sides"],
+  isInto: (side: MirrorSide) => boolean,
+): readonly [from: MirrorSide, into: MirrorSide] {
+  const [one, other] = sides;
+  if (isInto(one) === isInto(other))
+    throw new TypeError("Of the two sides, one must be the one that is named.");
+  return isInto(other) ? [one, other] : [other, one];
+}
+
+/** Both agree, and nothing moves: what somebody left half-way has come to its end, or is called off. */
+async function comeToRest({ sides, to, expectedEpoch }: MoveOptions, waiting: Waiting): Promise<Authority> {
   for (;;) {
-    const { epoch, move } = await side.authority();
-    const known = await other.authority();
-    if (epoch >= known.epoch) return;
-    const ended = move ?? (await patiently(() => side.beginMove(epoch, randomUUID()), until)).move;
-    if (ended !== null) await patiently(() => side.endMove(epoch, ended, known.authority), until);
+    const [one, other] = await agreeOnAuthority(sides, waiting);
+    const { authority, epoch } = one;
+    if (authority !== to && epoch !== expectedEpoch) throw otherEpoch(one, expectedEpoch);
+    const move = one.move ?? other.move;
+    if (move === null) return one;
+    if (performance.now() >= waiting.until) throw movedByOthers();
+    const [from, into] = between(sides, ({ name }) => name !== authority);
+    await callOff({ from, into, epoch, move });
   }
 }
 
@@ -98,25 +100,34 @@ interface Move {
   readonly move: string;
 }
 
+/** Both know of the move, and nobody's writes are taken; gives since when. */
+async function stopWrites({ from, into, epoch, move }: Move, waiting: Waiting): Promise<number> {
+  const assertOurs = (authority: Authority): void => {
+    if (authority.move !== move) throw movedByOthers();
+  };
+  assertOurs(await afterWriters(() => into.beginMove(epoch, move), waiting));
+  let began = performance.now();
+  const begin = (): Promise<Authority> => {
+    began = performance.now();
+    return from.beginMove(epoch, move);
+  };
+  assertOurs(await afterWriters(begin, waiting));
+  return began;
+}
+
 /** Up to the point where the new side decides. */
-async function run(
+async function handOver(
   moving: MoveOptions & Move,
   { since, until }: { readonly since: string; readonly until: number },
 ): Promise<void> {
-  const { from, into, epoch, move, to } = moving;
-  assertOurs(await patiently(() => into.beginMove(epoch, move), until), moving);
-  assertOurs(await patiently(() => from.beginMove(epoch, move), until), moving);
-  await drained(from, until, moving.signal);
-  await assertSameSince(moving, since);
-  const next = await patiently(() => into.endMove(epoch, move, to), until);
-  if (next.authority !== to) throw calledOffMeanwhile();
+  const { from, into, epoch, move, to, signal } = moving;
+  await drained(from, { until, signal });
+  await inTime((ending) => assertSameSince({ ...moving, signal: ending }, since), { until, signal });
+  const next = await afterWriters(() => into.endMove(epoch, move, to), { until, signal });
+  if (next.authority !== to) throw movedByOthers();
 }
 
-function assertOurs(authority: Authority, { move }: Move): void {
-  if (authority.move !== move) throw calledOffMeanwhile();
-}
-
-function calledOffMeanwhile(): HandlerError {
+function movedByOthers(): HandlerError {
   const message = "Somebody else moves the authority at the same time: look who decides, and try again.";
   return new HandlerError({ reason: "NOT_READY", message });
 }
@@ -125,17 +136,21 @@ function calledOffMeanwhile(): HandlerError {
  * Both sides let their writers go on as before, unless the move has come to its end already; gives who decides. Where one
  * of them can't be reached, the next call sets it right.
  */
-async function callOff({ from, into, epoch, move }: Move): Promise<string | undefined> {
-  try {
-    const next = await into.callOffMove(epoch, move);
-    if (next.epoch > epoch) return next.authority;
-    return (await from.callOffMove(epoch, move)).authority;
-  } catch {
-    return undefined;
-  }
+async function callOff({ from, into, epoch, move }: Move): Promise<string> {
+  const next = await into.callOffMove(epoch, move);
+  if (next.epoch > epoch) return next.authority;
+  return (await from.callOffMove(epoch, move)).authority;
 }
 
-type Between = MoveOptions & Pick<Move, "from" | "into">;
+/** What it promises to leave: rows that are there in spite of it would be lost in silence. */
+async function assertNothingLeft(from: MirrorSide, { authority, epoch }: Authority): Promise<void> {
+  const { pending, parked } = await from.backlog();
+  if (pending + parked === 0) return;
+  const message = `The ${authority} decides now (epoch ${epoch}), and the ${from.name} has ${pending + parked} rows that were never brought: VerifyMirror says which.`;
+  throw new HandlerError({ reason: "GUARD_UNMET", message });
+}
+
+type Between = Pick<MoveOptions, "aggregates" | "signal"> & Pick<Move, "from" | "into">;
 
 /** Before anybody is held up: what differs for good is told at once. Gives since when it has to be compared again. */
 async function assertAgreeing({ from, into, aggregates, signal }: Between): Promise<string> {
@@ -156,21 +171,7 @@ async function assertAgreeing({ from, into, aggregates, signal }: Between): Prom
   return new Date(began - oldestAgeMs - MARGIN_MS).toISOString();
 }
 
-/** Tried again while a writer takes long: others must not wait behind that one for more than a moment. */
-async function patiently(change: () => Promise<Authority>, until: number): Promise<Authority> {
-  for (;;) {
-    try {
-      return await change();
-    } catch (error) {
-      const mayPass =
-        error instanceof HandlerError && (error.reason === "LOCK_TIMEOUT" || error.reason === "DEADLOCK");
-      if (!mayPass || performance.now() >= until) throw error;
-      await delay(POLL_MS);
-    }
-  }
-}
-
-async function drained(from: MirrorSide, until: number, signal: AbortSignal): Promise<void> {
+async function drained(from: MirrorSide, { until, signal }: Waiting): Promise<void> {
   for (;;) {
     const { pending, parked } = await from.backlog();
     if (pending === 0 && parked === 0) return;
@@ -179,6 +180,24 @@ async function drained(from: MirrorSide, until: number, signal: AbortSignal): Pr
       throw new HandlerError({ reason: "NOT_READY", message });
     }
     await delay(POLL_MS, undefined, { signal });
+  }
+}
+
+/** Ends what keeps the writers waiting when it has taken too long. */
+async function inTime(
+  work: (ending: AbortSignal) => Promise<void>,
+  { until, signal }: Waiting,
+): Promise<void> {
+  const late = new AbortController();
+  const message =
+    "To compare what changed lately takes longer than writes may be held up: all goes on as before.";
+  const end = (): void => late.abort(new HandlerError({ reason: "NOT_READY", message }));
+  const timer = setTimeout(end, Math.max(0, until - performance.now()));
+  const ending = AbortSignal.any([signal, late.signal]);
+  try {
+    await unlessAborted(work(ending), ending);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
