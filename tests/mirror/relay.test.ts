@@ -253,7 +253,6 @@ it(
     rig.link.refuse();
     rig.link.cut();
     await rig.sql("assistant", invitesSql(contactId, backlog));
-    await rig.sql("assistant", "ANALYZE tandem.outbox");
     const memory = await watchPeakMemory(rig.assistant.process.pid);
     const before = ((await memory?.reset()) ?? 0) / 2 ** 20;
     await rig.link.accept();

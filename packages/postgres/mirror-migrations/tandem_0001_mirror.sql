@@ -90,11 +90,11 @@ CREATE FUNCTION tandem.after_delivery() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	-- One that is locked is changing: it is marked anew.
-	UPDATE tandem.tombstones t SET deleted_at = clock_timestamp() FROM (
-		SELECT aggregate, id FROM tandem.tombstones JOIN brought USING (aggregate, id) FOR UPDATE OF tombstones SKIP LOCKED
-	) AS heard
-	WHERE t.aggregate = heard.aggregate AND t.id = heard.id;
+	-- One that is locked is changing: it is marked anew. It is planned anew each time, for as many as there are.
+	EXECUTE 'UPDATE tandem.tombstones t SET deleted_at = clock_timestamp() FROM (
+			SELECT aggregate, id FROM tandem.tombstones JOIN brought USING (aggregate, id) FOR UPDATE OF tombstones SKIP LOCKED
+		) AS heard
+		WHERE t.aggregate = heard.aggregate AND t.id = heard.id';
 	RETURN NULL;
 END
 $$;

@@ -1,4 +1,5 @@
 import type { Database } from "../create-database.ts";
+import { createSql, type Sql } from "../sql.ts";
 import { checkedAggregate } from "./checked-aggregate.ts";
 
 /** An aggregate that the other side doesn't have as it is, taken by one relay for a while. */
@@ -66,7 +67,9 @@ export interface Brought {
 }
 
 /** Of a database that has been migrated for it, by a role that may read and write the outbox. */
-export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbox {
+export function createOutbox({ run }: Pick<Database, "run">): Outbox {
+  // Planned anew each time: what was planned while the outbox was empty takes seconds for a batch of a backlog.
+  const sql = createSql((statement) => run({ ...statement, prepare: false }));
   return {
     take: async (aggregate, { limit, leaseMs }) => {
       const rows = await sql<{ id: string; version: string; attempts: number; refusal: string | null }>`
@@ -134,11 +137,7 @@ export function createOutbox({ sql, run }: Pick<Database, "sql" | "run">): Outbo
   };
 }
 
-async function strikeOff(
-  sql: Database["sql"],
-  aggregate: string,
-  brought: readonly Brought[],
-): Promise<void> {
+async function strikeOff(sql: Sql, aggregate: string, brought: readonly Brought[]): Promise<void> {
   await sql`
     UPDATE tandem.outbox o SET refusal = NULL, awaits = NULL, attempts = 0, due_at = clock_timestamp()
     FROM (

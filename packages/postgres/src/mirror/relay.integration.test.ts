@@ -307,6 +307,26 @@ it("has two batches of a backlog under way at once, and one of what is written n
   expect(underWay).toEqual([1, 1, 1]);
 });
 
+it("brings a backlog at once that comes after a long time without any", async () => {
+  const notes = createOutbox(pair.east.database);
+  // As often as it takes for PostgreSQL to settle on a plan.
+  for (let at = 0; at < 10; at += 1) {
+    expect(await notes.take("note", { limit: 500, leaseMs: 1 })).toEqual([]);
+    await notes.postpone("note", [], 0);
+    await notes.delivered("note", []);
+  }
+  const insert =
+    "INSERT INTO tandem.outbox (aggregate, id, version) SELECT 'note', gen_random_uuid(), 1 FROM generate_series(1, 2000)";
+  for (let at = 0; at < 10; at += 1) await runSql(pair.east.ownerUrl, insert);
+  const taken = await notes.take("note", { limit: 500, leaseMs: 60_000 });
+  const began = performance.now();
+  await notes.postpone("note", taken, 60_000);
+  await notes.delivered("note", taken);
+  expect((await notes.backlog()).pending).toBe(19_500);
+  // With a plan for none it takes as long as a statement may.
+  expect(performance.now() - began).toBeLessThan(3_000);
+});
+
 it("brings what refers to others while there are always some of those", async () => {
   let writing = true;
   let version = 0;
