@@ -6,6 +6,7 @@ import { translateDatabaseError } from "../translate-database-error.ts";
 const note = "01990000-0000-7000-8000-000000000001";
 const other = "01990000-0000-7000-8000-000000000002";
 const line = "01990000-0000-7000-8000-0000000000a1";
+const later = "01990000-0000-7000-8000-0000000000a2";
 const tag = "01990000-0000-7000-8000-0000000000b1";
 
 let pair: MirroredPair;
@@ -227,18 +228,18 @@ describe("on the mirror's side", () => {
     await run(pair.east, `INSERT INTO notes (id, title) VALUES ('${note}', 'one'), ('${other}', 'other')`);
     await run(
       pair.east,
-      `INSERT INTO note_lines (id, note_id, place) VALUES ('${line}', '${note}', 'a'), (gen_random_uuid(), '${note}', 'b')`,
+      `INSERT INTO note_lines (id, note_id, place) VALUES ('${line}', '${note}', 'a'), ('${later}', '${note}', 'b')`,
     );
     for (const id of [note, other]) await bring("note", id);
     await runSql(
       pair.west.ownerUrl,
       "SET ROLE mirrored_tables_test_west_mirror; UPDATE note_lines SET updated_at = updated_at + interval '1 minute'",
     );
-    // One goes to another note, and the other one to another line of the same.
+    // One place goes to another note, and the other one to another line of the same.
     await run(
       pair.east,
-      `DELETE FROM note_lines WHERE place = 'b';
-       UPDATE note_lines SET place = 'b';
+      `UPDATE note_lines SET place = 'c' WHERE place = 'b';
+       UPDATE note_lines SET place = 'b' WHERE place = 'a';
        INSERT INTO note_lines (id, note_id, place) VALUES (gen_random_uuid(), '${other}', 'a')`,
     );
     const taken = bring("note", other).catch((error: unknown) => translateDatabaseError(error).reason);
