@@ -601,13 +601,14 @@ BEGIN ATOMIC
 END;
 --> statement-breakpoint
 -- Waits for every write to a mirrored table that is under way, and keeps the next ones waiting until this transaction
--- ends: no write need lock anything for it. One that takes long is not waited for: others would wait behind it.
-CREATE FUNCTION tandem.stop_writes() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms'
+-- ends: no write need lock anything for it. One that takes longer is not waited for: others wait behind it.
+CREATE FUNCTION tandem.stop_writes(wait_ms integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = 0
 AS $$
 DECLARE
 	tables text;
 BEGIN
+	PERFORM set_config('lock_timeout', wait_ms::text, true);
 	SELECT string_agg(tgrelid::regclass::text, ', ' ORDER BY tgrelid) INTO tables
 	FROM pg_trigger WHERE tgname = 'tandem_before_write';
 	EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', tables);
@@ -620,7 +621,8 @@ CREATE FUNCTION tandem.begin_move(from_epoch bigint, by_move uuid) RETURNS SETOF
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM tandem.stop_writes();
+	-- Whoever calls this tries again after a pause that is several times as long: those who write get on in between.
+	PERFORM tandem.stop_writes(wait_ms => 50);
 	UPDATE tandem.authority SET phase = 'draining', move = by_move, since = clock_timestamp()
 		WHERE epoch = from_epoch AND phase = 'settled' AND by_move <> ALL (called_off);
 	-- What waits for its next try, or for a relay that died with it, would keep the writers waiting.
@@ -635,8 +637,8 @@ CREATE FUNCTION tandem.end_move(from_epoch bigint, by_move uuid, to_authority te
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	-- What is being brought here comes to its end first.
-	PERFORM tandem.stop_writes();
+	-- What is being brought here comes to its end first. There are no writers here who could wait behind it.
+	PERFORM tandem.stop_writes(wait_ms => 200);
 	UPDATE tandem.authority
 		SET authority = to_authority, phase = 'settled', move = NULL, called_off = '{}', epoch = from_epoch + 1,
 			since = clock_timestamp()

@@ -7,7 +7,8 @@ export interface Waiting {
   readonly signal: AbortSignal;
 }
 
-const PAUSE_MS = 5;
+// Several times as long as others wait behind a step that waits (tandem.begin_move): they get on in between.
+const PAUSE_MS = 250;
 
 /**
  * Does what has to wait for those who write at the moment, which is not waited for long, since others would wait behind
