@@ -14,6 +14,7 @@ import {
   startRelay,
 } from "@tandem/postgres";
 import { type Channel, createClient, type ServiceStart } from "@tandem/rpc";
+import { agreeAtStart } from "./authority/agree-at-start.ts";
 import { createAssistantDecider } from "./authority/assistant-decider.ts";
 import { createDeciding } from "./authority/deciding.ts";
 import { createOwnDecider } from "./authority/own-decider.ts";
@@ -52,6 +53,8 @@ export async function beginWork(
   { used, store, channel, assistantDb, instanceId }: WorkOptions,
 ): Promise<Work> {
   const { database } = store;
+  const sides = [createDatabaseSide("gateway", database), createAssistantSide(assistantDb)] as const;
+  if (!store.standby) await agreeAtStart(sides, { logger, signal });
   // A standby takes no writes: it has no receipts to keep, and nothing to bring to the assistant.
   const relay = store.standby
     ? undefined
@@ -89,7 +92,6 @@ export async function beginWork(
     used.use(keepTombstones({ database, logger }));
     used.use(keepInvites({ invites, attempts, logger }));
   }
-  const sides = [createDatabaseSide("gateway", database), createAssistantSide(assistantDb)] as const;
   return { contacts, invites, database, sides };
 }
 

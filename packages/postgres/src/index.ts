@@ -12,6 +12,7 @@ export type { Notice, ResultRows, Statement } from "./connection.ts";
 export { createDatabase, type Database, type DatabaseOptions, type PingOptions } from "./create-database.ts";
 export { postgresLimits } from "./limits.ts";
 export { parseDatabaseUrl, withDatabase } from "./database-url.ts";
+export { agreeOnAuthority } from "./mirror/agree-on-authority.ts";
 export { type Applied, applyMirrored, type BroughtItem } from "./mirror/apply-mirrored.ts";
 export { type Authority, readAuthority } from "./mirror/authority.ts";
 export { keepTombstones } from "./mirror/keep-tombstones.ts";

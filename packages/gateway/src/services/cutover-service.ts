@@ -8,13 +8,14 @@ import {
 } from "@tandem/contract/tandem/gateway/v1/cutover";
 import { toTimestamp } from "@tandem/invites";
 import {
+  type Backlog,
   type Finding,
   type MirrorSide,
   moveAuthority,
   type RepairDirection,
   verifyMirror,
 } from "@tandem/postgres";
-import { type Handlers, invalidField } from "@tandem/rpc";
+import { type Handlers, invalidField, unlessAborted } from "@tandem/rpc";
 import { readAuthorities } from "../authority/read-authorities.ts";
 
 /** The gateway's side, and the assistant's. */
@@ -22,6 +23,8 @@ export type Sides = readonly [MirrorSide, MirrorSide];
 
 // Contacts first: invites refer to them.
 const AGGREGATES = ["contact", "invite"];
+// Who decides is told without the side that doesn't.
+const MIRROR_ANSWERS_MS = 1_000;
 const DRAIN_MS = 5_000;
 const MAX_DRAIN_MS = 60_000;
 const SETTLE_MS = 2_000;
@@ -38,17 +41,16 @@ export function cutoverHandlers(sides: () => Sides): Handlers<typeof Cutover> {
     getAuthority: async () => {
       const [own, other] = sides();
       const { authority, phase, epoch, since } = await readAuthorities(own, other);
-      const { pending, parked, oldestAgeMs } = await (authority === own.name ? own : other).backlog();
+      const [decides, mirror] = authority === own.name ? [own, other] : [other, own];
+      const asked = unlessAborted(mirror.backlog(), AbortSignal.timeout(MIRROR_ANSWERS_MS));
+      const [backlog, leftBehind] = await Promise.all([decides.backlog(), asked.catch(() => undefined)]);
       return {
         authority: toAuthority(authority),
         phase: phase === "settled" ? Phase.SETTLED : Phase.DRAINING,
         epoch,
         since: toTimestamp(since),
-        backlog: {
-          pending: BigInt(pending),
-          parked: BigInt(parked),
-          oldestAge: durationFromMs(Math.round(oldestAgeMs)),
-        },
+        backlog: toBacklog(backlog),
+        ...(leftBehind && { leftBehind: toBacklog(leftBehind) }),
       };
     },
     setAuthority: async ({ authority, expectedEpoch, drainTimeout }, { signal }) => {
@@ -92,6 +94,14 @@ export function cutoverHandlers(sides: () => Sides): Handlers<typeof Cutover> {
         yield { event: { case: "finding", value: toFinding(next.value) } };
       }
     },
+  };
+}
+
+function toBacklog({ pending, parked, oldestAgeMs }: Backlog) {
+  return {
+    pending: BigInt(pending),
+    parked: BigInt(parked),
+    oldestAge: durationFromMs(Math.round(oldestAgeMs)),
   };
 }
 
