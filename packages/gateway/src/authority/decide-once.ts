@@ -47,13 +47,15 @@ export function mayHaveComeBefore(
 
 /** What a caller is told where the one that decided before couldn't be asked. */
 export function whetherCommitted(cause: unknown): unknown {
-  if (!(cause instanceof HandlerError) || (!cause.retryable && cause.reason !== "NOT_PRIMARY")) return cause;
+  if (!(cause instanceof HandlerError)) return cause;
+  // What asking failed with says nothing of what is asked for.
+  if (!cause.retryable && cause.reason !== "NOT_PRIMARY") return cause.withOutcome("UNKNOWN");
   const message =
     "Whether this was written before the authority moved can't be found out at the moment: send it again with the same request_id.";
   return new HandlerError({ reason: "COMMIT_OUTCOME_UNKNOWN", message, cause });
 }
 
-export function isNotAuthoritative(error: unknown): boolean {
+function isNotAuthoritative(error: unknown): boolean {
   return error instanceof HandlerError && error.reason === "NOT_AUTHORITATIVE";
 }
 
