@@ -63,12 +63,18 @@ it("begins no move again that another one calls off: never do both take writes, 
   const written: (readonly boolean[])[] = [];
   // The caller of the first one leaves when both pair.sides know of it, and its word to the east takes long to get there.
   const left = new AbortController();
+  let knows = false;
   const first = pair
     .move("west", 1n, [
       {
         ...east,
+        beginMove: async (...step) => {
+          const known = await east.beginMove(...step);
+          knows = true;
+          return known;
+        },
         backlog: async () => {
-          await begun.wait();
+          if (knows) await begun.wait();
           left.signal.throwIfAborted();
           return east.backlog();
         },
