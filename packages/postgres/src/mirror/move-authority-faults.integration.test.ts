@@ -61,7 +61,7 @@ it("begins no move again that another one calls off: never do both take writes, 
   const [east, west] = pair.sides;
   const [begun, looked, callingOff] = [pause(), pause(), pause()];
   const written: (readonly boolean[])[] = [];
-  // The caller of the first one leaves when both pair.sides know of it, and its word to the east takes long to get there.
+  // The caller of the first one leaves when both sides know of it, and its word to the east takes long to get there.
   const left = new AbortController();
   let knows = false;
   const first = pair
@@ -190,7 +190,7 @@ it("tells a side that was restored as it was before who decides, and goes on fro
 describe("killed at any step", () => {
   const steps = ["beginMove", "beginMove", "endMove", "endMove"] as const;
 
-  /** The two pair.sides as a process sees them that dies before, or behind, its call with this number. */
+  /** The two sides as a process sees them that dies before, or behind, its call with this number. */
   function dyingAt(call: number, when: "before" | "behind"): Sides {
     let calls = 0;
     const dead = new Error("killed");
