@@ -9,6 +9,8 @@ export interface RelayLimits {
    * another relay sends it as well, which does no harm.
    */
   readonly leaseMs: number;
+  /** How long it lets gather what is written meanwhile, behind a batch that had room left: each costs some ten statements. */
+  readonly gatherMs: number;
   /** How often it looks by itself. */
   readonly pollIntervalMs: number;
   /** Between two tries while the other side can't be reached, or of one that it doesn't take yet. */
@@ -22,6 +24,7 @@ export const defaultRelayLimits: RelayLimits = {
   batchSize: 500,
   batchesAtOnce: 2,
   leaseMs: 5_000,
+  gatherMs: 20,
   pollIntervalMs: 1_000,
   minRetryMs: 100,
   maxRetryMs: 10_000,

@@ -307,6 +307,22 @@ it("has two batches of a backlog under way at once, and one of what is written n
   expect(underWay).toEqual([1, 1, 1]);
 });
 
+it("brings together what is written shortly after something was brought", async () => {
+  const sizes: number[] = [];
+  const deliver: Deliver = (items, signal) => {
+    sizes.push(items.length);
+    return applying("note")(items, signal);
+  };
+  const relay = startTestRelay(deliver, { gatherMs: 2_000 });
+  for (const number of [1, 2, 3, 4]) {
+    await write(`INSERT INTO notes (id, title) VALUES ('${idOf(number)}', 'n')`);
+    relay.wake();
+    if (number === 1) await mirrored();
+  }
+  await mirrored();
+  expect(sizes).toEqual([1, 3]);
+});
+
 it("brings a backlog at once that comes after a long time without any", async () => {
   const notes = createOutbox(pair.east.database);
   // As often as it takes for PostgreSQL to settle on a plan.

@@ -53,6 +53,7 @@ export function startRelay(options: RelayOptions): Relay {
         failures = 0;
         atOnce = filled ? limits.batchesAtOnce : 1;
         if (taken === 0) await restFor(limits.pollIntervalMs, stopped.signal, awake.promise);
+        else if (!filled) await restFor(limits.gatherMs, stopped.signal);
       } catch (error) {
         if (stopped.signal.aborted) return;
         failures += 1;
