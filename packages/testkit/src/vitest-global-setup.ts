@@ -6,13 +6,13 @@ import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** The superuser's connection string of the PostgreSQL server that a project's tests share. */
+    /** The superuser's connection string of the PostgreSQL server that the whole test run shares. */
     postgresAdminUrl: string;
   }
 }
 
 /**
- * Starts one PostgreSQL server for a project of a run of vitest, in a temporary folder, and hands its address
+ * Starts one PostgreSQL server for a whole run of vitest, in a temporary folder, and hands its address
  * to the tests. Vitest calls this before the first test and the function that it returns after the last.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
