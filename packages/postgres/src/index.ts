@@ -86,4 +86,5 @@ export { isStalePlan, recogniseError } from "./foreign-error.ts";
 export { timeoutSettings, type Timeouts } from "./timeout-settings.ts";
 export { translateDatabaseError, type TranslateOptions } from "./translate-database-error.ts";
 export { startUpkeep, type Upkeep } from "./upkeep.ts";
+export { translatedSql } from "./translated-sql.ts";
 export { whilePassing } from "./while-passing.ts";

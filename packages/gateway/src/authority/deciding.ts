@@ -1,9 +1,8 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { toTimestamp } from "@tandem/invites";
-import { type Authority, type Database, readAuthority, type Sql } from "@tandem/postgres";
+import { type Authority, type Database, readAuthority, type Sql, translatedSql } from "@tandem/postgres";
 import { HandlerError, unlessAborted } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
-import { translatedSql } from "../store/translated-sql.ts";
 import type { Decider, Side } from "./decider.ts";
 
 /** Sends work to whichever side decides. It fails with a HandlerError where it can't be found out which. */

@@ -1,7 +1,6 @@
-import type { Database } from "@tandem/postgres";
+import { type Database, translatedSql } from "@tandem/postgres";
 import { HandlerError } from "@tandem/rpc";
 import { setTimeout as delay } from "node:timers/promises";
-import { translatedSql } from "../store/translated-sql.ts";
 import { createAttemptCounts, type Guesser } from "./attempt-counts.ts";
 import { inviteLimits } from "./limits.ts";
 import { createSlowDown } from "./slow-down.ts";

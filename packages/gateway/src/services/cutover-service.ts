@@ -32,16 +32,16 @@ const MAX_SETTLE_MS = 60_000;
 
 /** tandem.gateway.v1.Cutover. */
 export function cutoverHandlers(sides: () => Sides): Handlers<typeof Cutover> {
-  const deciding = async (): Promise<readonly [decides: MirrorSide, mirror: MirrorSide]> => {
+  const look = async () => {
     const [own, other] = sides();
-    const { authority } = await readAuthorities(own, other);
-    return authority === own.name ? [own, other] : [other, own];
+    const known = await readAuthorities(own, other);
+    const [decides, mirror] = known.authority === own.name ? [own, other] : [other, own];
+    return { known, decides, mirror };
   };
   return {
     getAuthority: async () => {
-      const [own, other] = sides();
-      const { authority, phase, epoch, since } = await readAuthorities(own, other);
-      const [decides, mirror] = authority === own.name ? [own, other] : [other, own];
+      const { known, decides, mirror } = await look();
+      const { authority, phase, epoch, since } = known;
       const asked = unlessAborted(mirror.backlog(), AbortSignal.timeout(MIRROR_ANSWERS_MS));
       const [backlog, leftBehind] = await Promise.all([decides.backlog(), asked.catch(() => undefined)]);
       return {
@@ -73,7 +73,7 @@ export function cutoverHandlers(sides: () => Sides): Handlers<typeof Cutover> {
       };
     },
     async *verifyMirror({ repair, settle }, { signal }) {
-      const [decides, mirror] = await deciding();
+      const { decides, mirror } = await look();
       const settleMs = parseTime(settle, { field: "settle", byDefault: SETTLE_MS, max: MAX_SETTLE_MS });
       const verifying = verifyMirror({
         decides,

@@ -2,8 +2,8 @@ import { HandlerError } from "@tandem/rpc";
 import type { Database } from "../create-database.ts";
 import { applyMirrored, type BroughtItem } from "./apply-mirrored.ts";
 import { type Authority, readAuthority } from "./authority.ts";
-import type { SqlValue } from "../sql.ts";
 import { translateDatabaseError } from "../translate-database-error.ts";
+import { translatedSql } from "../translated-sql.ts";
 import { checkedAggregate } from "./checked-aggregate.ts";
 import { type Backlog, type Brought, createOutbox, type MirrorItem } from "./outbox.ts";
 
@@ -95,10 +95,7 @@ export function createDatabaseSide(name: string, given: Pick<Database, "sql" | "
     callOffMove: (epoch, move) => asAuthority("tandem.call_off_move($1, $2)", [epoch, move]),
     backlog: () => outbox.backlog(),
     pending: async (aggregate, ids) => {
-      const rows = await call("SELECT id::text FROM tandem.pending($1, $2)", [
-        aggregate,
-        `{${ids.join(",")}}`,
-      ]);
+      const rows = await call("SELECT id::text FROM tandem.pending($1, $2)", [aggregate, toList(ids)]);
       return new Set(rows.map(({ id }) => String(id)));
     },
     parked: async (aggregate, { after, maxRows }) => {
@@ -151,13 +148,12 @@ function toList(values: readonly (string | number | bigint)[] | undefined): stri
   return values === undefined ? null : `{${values.join(",")}}`;
 }
 
-function translating({ sql, run }: Pick<Database, "sql" | "run">): Pick<Database, "sql" | "run"> {
-  const translate = (error: unknown): never => {
-    throw translateDatabaseError(error);
-  };
+function translating(given: Pick<Database, "sql" | "run">): Pick<Database, "sql" | "run"> {
   return {
-    sql: <T extends object>(text: TemplateStringsArray, ...values: readonly SqlValue[]) =>
-      sql<T>(text, ...values).catch(translate),
-    run: (statement) => run(statement).catch(translate),
+    sql: translatedSql(given),
+    run: (statement) =>
+      given.run(statement).catch((error: unknown) => {
+        throw translateDatabaseError(error);
+      }),
   };
 }

@@ -1,4 +1,6 @@
-import { type Database, type Sql, type SqlValue, translateDatabaseError } from "@tandem/postgres";
+import type { Database } from "./create-database.ts";
+import type { Sql, SqlValue } from "./sql.ts";
+import { translateDatabaseError } from "./translate-database-error.ts";
 
 /** The same, but that it fails with HandlerErrors: for what isn't run within a transaction, whose errors are translated. */
 export function translatedSql({ sql }: Pick<Database, "sql">): Sql {
